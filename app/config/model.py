@@ -1,0 +1,149 @@
+"""The frozen tree that configuration ends in. Durations are seconds; an empty string means unset."""
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+TlsVersion = Literal["1.2", "1.3"]
+
+
+class Mode(StrEnum):
+    """How a group treats endpoints that are not healthy."""
+
+    NORMAL = ""
+    STRICT = "strict"  # always asked, even while the health check fails
+
+
+class TlsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """`tls_config` of a group: the client side. At least one key is set.
+
+    :param server_name: sets SNI, the name verified and `:authority`; empty: the host as written.
+    :param peer_identities: SPIFFE URIs or DNS names of which the peer's certificate must carry one.
+    """
+
+    cert_file: str = ""
+    key_file: str = ""
+    ca_file: str = ""
+    crl_file: str = ""
+    server_name: str = ""
+    min_version: TlsVersion = "1.3"
+    insecure_skip_verify: bool = False
+    peer_identities: tuple[str, ...] = ()
+
+
+class EndpointGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """One item of `endpoints.yaml`, or all endpoints of the flags.
+
+    :param name: unique; from the file, else made from the position (``group-1``).
+    :param tls: None is plaintext.
+    :param endpoints: ``host:port`` (or ``[v6]:port``) in the order written.
+    :param strict_endpoints: addresses among `endpoints` that are strict although `mode` is not (the flags
+        mix both in one group).
+    :param sd_files: globs of file SD.
+    """
+
+    name: str
+    tls: TlsConfig | None = None
+    endpoints: tuple[str, ...] = ()
+    strict_endpoints: frozenset[str] = frozenset()
+    sd_files: tuple[str, ...] = ()
+    mode: Mode = Mode.NORMAL
+
+
+class ListenerTls(msgspec.Struct, frozen=True, kw_only=True):
+    """The gRPC listener's own material.
+
+    :param client_ca_file: with it a client certificate is required and verified.
+    :param allowed_identities: SPIFFE URIs or DNS names of which a client certificate must carry one.
+    :param ciphers: TLS 1.2 cipher names and TLS 1.3 suites as the flag gave them (Go or OpenSSL names).
+    :param curves: as the flag gave them (Go names such as ``X25519``, ``CurveP256``).
+    """
+
+    cert_file: str
+    key_file: str
+    client_ca_file: str = ""
+    crl_file: str = ""
+    min_version: TlsVersion = "1.3"
+    ciphers: tuple[str, ...] = ()
+    curves: tuple[str, ...] = ()
+    allowed_identities: tuple[str, ...] = ()
+
+
+class GrpcServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The gRPC listener.
+
+    :param address: ``host:port``, an empty host is all interfaces, port 0 is any free one.
+    :param max_connection_age: seconds; 0 disables.
+    :param max_connection_age_grace: seconds; None waits for the streams.
+    :param grace_period: seconds that a stop waits for calls in flight.
+    :param max_message_size: bytes of one received message.
+    """
+
+    address: str = "0.0.0.0:10901"
+    tls: ListenerTls | None = None
+    max_connection_age: float = 3600.0
+    max_connection_age_grace: float | None = None
+    grace_period: float = 120.0
+    max_message_size: int = 4 * 1024 * 1024
+
+
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The HTTP listener.
+
+    :param config_file: exporter-toolkit's web configuration; empty is plain HTTP.
+    :param hide_tls: leave the `tls` objects out of `/api/v1/stores`.
+    """
+
+    address: str = "0.0.0.0:10902"
+    grace_period: float = 120.0
+    config_file: str = ""
+    hide_tls: bool = False
+
+
+class MissingEndpoints(StrEnum):
+    """What an endpoint that could have matched and is not healthy does to an answer (rule 8)."""
+
+    WARN = "warn"
+    ERROR = "error"
+    IGNORE = "ignore"
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    level: Literal["debug", "info", "warn", "error"] = "info"
+    format: Literal["logfmt", "json"] = "logfmt"
+
+
+class QuerySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """All that `crossrealm query` was told.
+
+    :param groups: in the order of the file; names are unique, addresses too.
+    :param tls_startup_strict: client material that cannot be used at start is an error.
+    :param drain_window: seconds over which connections made with renewed material are drained.
+    :param sd_interval: seconds between two looks at file SD, beside the watcher.
+    :param response_timeout: seconds the merge waits for one endpoint; 0 is off.
+    :param unhealthy_timeout: seconds after which an unhealthy endpoint's metadata is forgotten.
+    :param info_timeout: seconds of one Info call.
+    :param info_interval: seconds between two Info calls.
+    :param selector_labels: the querier's own labels, sorted by name.
+    :param client_max_message_size: bytes of one message from an endpoint; Thanos's default is 2^31-1.
+    :param resort_buffer: bytes that streams in the wrong order may hold per endpoint.
+    :param warnings: what the flags gave rise to, logged once at start.
+    """
+
+    groups: tuple[EndpointGroup, ...] = ()
+    grpc: GrpcServerSettings = GrpcServerSettings()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+    tls_startup_strict: bool = False
+    drain_window: float = 60.0
+    sd_interval: float = 300.0
+    response_timeout: float = 0.0
+    unhealthy_timeout: float = 300.0
+    info_timeout: float = 5.0
+    info_interval: float = 5.0
+    selector_labels: tuple[tuple[str, str], ...] = ()
+    missing_endpoints: MissingEndpoints = MissingEndpoints.WARN
+    client_max_message_size: int = 2**31 - 1
+    resort_buffer: int = 256 * 1024 * 1024
+    warnings: tuple[str, ...] = ()

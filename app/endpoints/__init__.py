@@ -1,0 +1,1 @@
+"""One task per endpoint group, one state machine per endpoint, immutable snapshots for requests."""

@@ -1,0 +1,1 @@
+"""Which endpoints a request needs, the concurrent calls, the merge, partial response."""

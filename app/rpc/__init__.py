@@ -1,0 +1,1 @@
+"""gRPC over HTTP/2 on grpclib: client channel, listener, draining, flow control."""

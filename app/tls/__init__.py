@@ -1,0 +1,1 @@
+"""Files on disk to validated identity and trust to immutable TLS contexts, kept fresh."""
