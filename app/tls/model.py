@@ -1,9 +1,12 @@
 """What the certificate cache hands out: certificates described, material with its context, changes."""
 
 import ssl
+from collections.abc import Iterator
 from enum import StrEnum
 
 import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from app.config.model import TlsVersion
 
@@ -56,6 +59,33 @@ class CertificateInfo(msgspec.Struct, frozen=True, kw_only=True):
     not_before: float
     not_after: float
     fingerprint: str
+
+    @classmethod
+    def of(cls, certificate: x509.Certificate) -> "CertificateInfo":
+        """What is shown of a certificate."""
+        return cls(
+            subject=certificate.subject.rfc4514_string(),
+            issuer=certificate.issuer.rfc4514_string(),
+            serial=f"{certificate.serial_number:x}",
+            sans=tuple(_names(certificate)),
+            not_before=certificate.not_valid_before_utc.timestamp(),
+            not_after=certificate.not_valid_after_utc.timestamp(),
+            fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
+        )
+
+
+def _names(certificate: x509.Certificate) -> Iterator[str]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return
+    for name in names:
+        if isinstance(name, x509.DNSName):
+            yield f"DNS:{name.value}"
+        elif isinstance(name, x509.UniformResourceIdentifier):
+            yield f"URI:{name.value}"
+        elif isinstance(name, x509.IPAddress):
+            yield f"IP:{name.value}"
 
 
 class Material(msgspec.Struct, frozen=True, kw_only=True):
