@@ -7,6 +7,7 @@ asked again when the dates come.
 import re
 import warnings
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import msgspec
 from cryptography import x509
@@ -154,7 +155,7 @@ def parse_identity(cert_file: str, key_file: str, content: SetContent) -> Identi
     form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     if key.public_key().public_bytes(*form) != chain[0].public_key().public_bytes(*form):
         raise MaterialError("key_mismatch", f"{key_file}: does not belong to the certificate in {cert_file}")
-    for position, (certificate, issuer) in enumerate(zip(chain, chain[1:], strict=False), start=1):
+    for position, (certificate, issuer) in enumerate(pairwise(chain), start=1):
         if not _issued_by(certificate, issuer):
             raise MaterialError(
                 "chain_order",
