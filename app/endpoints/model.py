@@ -1,11 +1,12 @@
 """What requests see of the endpoints: immutable views, taken together as a snapshot."""
 
+from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Protocol
 
 import msgspec
 
-from app.rpc.channel import Channel
+from app.rpc.model import ChannelStatus, Metadata
 
 Labels = tuple[tuple[str, str], ...]
 """Sorted by name."""
@@ -51,18 +52,64 @@ class EndpointInfo(msgspec.Struct, frozen=True, kw_only=True):
     tsdb_infos: tuple[TsdbInfo, ...] = ()
 
 
+class BlockStream(Protocol):
+    """The answer of one streaming call, as `app.rpc.channel.ResponseStream` gives it."""
+
+    async def next_block(self) -> bytes | None:
+        """Complete messages with their five-byte prefixes, all that have arrived; None at the OK end.
+
+        :raises CallError: the call did not end with OK.
+        """
+
+    def release(self) -> None:
+        """The last block is consumed: return its window to the peer."""
+
+
+class EndpointChannel(Protocol):
+    """What endpoints and fan-out need of `app.rpc.channel.Channel`."""
+
+    @property
+    def address(self) -> str: ...
+
+    async def run(self) -> None:
+        """Own all connections of the channel, until `aclose` has closed them."""
+
+    async def unary(
+        self, method: str, request: bytes, *, timeout: float | None, metadata: Metadata = ...
+    ) -> bytes:
+        """:raises CallError: the call did not end with OK within `timeout` seconds."""
+
+    def stream(
+        self,
+        method: str,
+        request: bytes,
+        *,
+        timeout: float | None,
+        metadata: Metadata = ...,
+        window: int = ...,
+    ) -> AbstractAsyncContextManager[BlockStream]:
+        """Open a call; leaving the context early cancels it."""
+
+    def status(self) -> ChannelStatus: ...
+
+    async def aclose(self, grace: float) -> None:
+        """Take no new call, finish those open within `grace` seconds, then close."""
+
+
 class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     """One endpoint at one moment.
 
     :param info: the last known answer; None: never answered, or forgotten after the unhealthy timeout.
+    :param channel: closed where the group of the endpoint is being restarted; calls then fail and say so.
     :param since: seconds since the epoch of the last change of `state`.
-    :param last_check: seconds since the epoch of the last Info call's end; 0: none yet.
+    :param last_check: seconds since the epoch of the last Info call's end; 0: none yet. In a leased snapshot
+        it may be old: a check that changed nothing else does not make a new snapshot.
     :param last_error: why it is unhealthy; "" when healthy.
     """
 
     group: str
     address: str
-    channel: Channel
+    channel: EndpointChannel
     strict: bool
     state: State
     info: EndpointInfo | None
@@ -83,9 +130,10 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class Lease(Protocol):
-    """A snapshot in use: the channels in it stay open until `release`. A context manager."""
+    """A snapshot in use: the channels in it stay open until the context is left."""
 
-    snapshot: Snapshot
+    @property
+    def snapshot(self) -> Snapshot: ...
 
     def __enter__(self) -> Snapshot: ...
 
