@@ -1,0 +1,166 @@
+"""The bytes of one response between the wire and its reader, with the stream's flow control window.
+
+Messages are not taken apart here: a reader gets all that are complete in one piece, each behind its
+five-byte gRPC prefix (one byte of flags, four of length).
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from app.errors import CallError, Code, FailureKind
+
+PREFIX_SIZE = 5
+
+
+class InboundBuffer:
+    """Mutable: received bytes and the window, fed by the protocol and emptied by one reader.
+
+    The window is returned when the reader asks for more, so that a reader that stops makes its peer stop,
+    and no other. A message that is larger than the window is let in as it comes, up to the size limit.
+
+    :param window: bytes that the peer may send ahead of the reader.
+    :param max_message_size: bytes of one message.
+    :param grant: lets the peer send so many more bytes.
+    """
+
+    def __init__(self, window: int, max_message_size: int, grant: Callable[[int], None]) -> None:
+        self._window = window
+        self._max_message_size = max_message_size
+        self._grant = grant
+        self._credit = window
+        self._data = bytearray()
+        self._scanned = 0
+        self._held = 0
+        self._consumed = 0
+        self._advanced = 0
+        self._ended = False
+        self._failure: CallError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    # -- the protocol's side
+
+    def feed(self, data: memoryview, flow_controlled: int) -> bool:
+        """Take in the payload of a DATA frame; False when the peer sent more than its window.
+
+        :param flow_controlled: bytes that count against the window: `data` and its padding.
+        """
+        self._credit -= flow_controlled
+        if self._credit < 0:
+            return False
+        self._data += data
+        padding = flow_controlled - len(data)
+        if padding:
+            self._consumed += padding
+        self._wake()
+        return True
+
+    def end(self) -> None:
+        """The peer has sent all."""
+        self._ended = True
+        self._wake()
+
+    def fail(self, failure: CallError) -> None:
+        """Nothing more will come. What is complete can still be read."""
+        if self._failure is None:
+            self._failure = failure
+        self._wake()
+
+    def unacked_size(self) -> int:
+        """grpclib asks, to return the window of what was never read; ours was returned on receipt."""
+        return 0
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # -- the reader's side
+
+    async def next_block(self) -> bytearray | None:
+        """All complete messages, at least one; None at the end.
+
+        The block before counts as consumed.
+
+        :raises CallError: the stream failed, or a message is too large, compressed, or cut short.
+        """
+        self.release()
+        while True:
+            end = self._scan()
+            if end:
+                return self._take(end)
+            if self._failure is not None:
+                raise self._failure
+            if self._ended:
+                if self._data:
+                    raise CallError(
+                        Code.INTERNAL, "the answer ended in the middle of a message", FailureKind.PROTOCOL
+                    )
+                return None
+            self._let_message_in()
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+
+    def release(self) -> None:
+        """The reader is done with the last block: return its window."""
+        if self._held:
+            repaid = min(self._held, self._advanced)
+            self._advanced -= repaid
+            self._consumed += self._held - repaid
+            self._held = 0
+        if self._consumed * 4 >= self._window:
+            self._return(self._consumed)
+            self._consumed = 0
+
+    def _return(self, size: int) -> None:
+        self._credit += size
+        if not self._ended and self._failure is None:
+            self._grant(size)
+
+    def _scan(self) -> int:
+        """The end of the last complete message."""
+        data, position, size = self._data, self._scanned, len(self._data)
+        while size - position >= PREFIX_SIZE:
+            length = int.from_bytes(data[position + 1 : position + PREFIX_SIZE], "big")
+            if data[position]:
+                raise CallError(
+                    Code.UNIMPLEMENTED,
+                    "the answer is compressed, which was not offered",
+                    FailureKind.PROTOCOL,
+                )
+            if length > self._max_message_size:
+                raise CallError(
+                    Code.RESOURCE_EXHAUSTED,
+                    f"a message of {length} bytes is larger than the limit of {self._max_message_size}",
+                    FailureKind.PROTOCOL,
+                )
+            if size - position - PREFIX_SIZE < length:
+                break
+            position += PREFIX_SIZE + length
+        self._scanned = position
+        return position
+
+    def _take(self, end: int) -> bytearray:
+        block = self._data
+        if end == len(block):
+            self._data = bytearray()
+        else:
+            self._data = block[end:]
+            del block[end:]
+        self._scanned = 0
+        self._held = end
+        return block
+
+    def _let_message_in(self) -> None:
+        """Where one message is larger than what is left of the window, lend it the rest."""
+        if self._consumed and self._credit * 2 < self._window:
+            self._return(self._consumed)
+            self._consumed = 0
+        wanted = PREFIX_SIZE
+        if len(self._data) >= PREFIX_SIZE:
+            wanted += int.from_bytes(self._data[1:PREFIX_SIZE], "big")
+        missing = wanted - len(self._data) - self._credit
+        if missing > 0:
+            self._advanced += missing
+            self._return(missing)
