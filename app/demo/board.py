@@ -126,8 +126,12 @@ class Board:
         status, body = await http_get(f"{self._url}/api/v1/stores")
         if status == 200:
             self.rows = rows(body, asked_at)
-            self._news.set()
-            self._news = anyio.Event()
+            self.news()
+
+    def news(self) -> None:
+        """Wake those who wait for other rows."""
+        self._news.set()
+        self._news = anyio.Event()
 
     def group(self, name: str) -> list[EndpointRow]:
         return [row for row in self.rows if row.group == name]

@@ -1,7 +1,7 @@
 """Asks without pause and judges every answer."""
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 
@@ -13,10 +13,18 @@ CALL_TIMEOUT = 10.0
 _KEPT_FAULTS = 20
 
 
+Asker = Callable[[Question], Awaitable[str]]
+"""Asks once; what was wrong with the answer, "" when nothing was."""
+
+
 class Tally:
-    """Mutable: what came of the calls so far, which `count` alone changes."""
+    """Mutable: what came of the calls so far, which `count` alone changes.
+
+    `begun` is set by the first call that has ended.
+    """
 
     def __init__(self) -> None:
+        self.begun = anyio.Event()
         self.calls = 0
         self.failed = 0
         self.by_question: Counter[str] = Counter()
@@ -25,6 +33,7 @@ class Tally:
     def count(self, question: str, fault: str) -> None:
         """:param fault: what was wrong; "" for a call that did not fail."""
         self.calls += 1
+        self.begun.set()
         self.by_question[question] += 1
         if fault:
             self.failed += 1
@@ -32,7 +41,7 @@ class Tally:
 
 
 async def ask(channel: Channel, question: Question, *, timeout: float = CALL_TIMEOUT) -> str:
-    """Ask once; what was wrong with the answer, "" when nothing was."""
+    """Ask once through `channel`; what was wrong with the answer, "" when nothing was."""
     try:
         if not question.streams:
             return question.judge(await channel.unary(question.method, question.request, timeout=timeout))
@@ -53,14 +62,14 @@ class Driver:
 
     def __init__(
         self,
-        channel: Channel,
+        asker: Asker,
         questions: Sequence[Question],
         tally: Tally,
         *,
         rate: float,
         workers: int = 6,
     ) -> None:
-        self._channel = channel
+        self._asker = asker
         self._questions = questions
         self._tally = tally
         self._interval = 1 / rate
@@ -89,4 +98,4 @@ class Driver:
                 return
             question = self._questions[self._turn % len(self._questions)]
             self._turn += 1
-            self._tally.count(question.name, await ask(self._channel, question))
+            self._tally.count(question.name, await self._asker(question))

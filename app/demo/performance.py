@@ -1,11 +1,13 @@
 """Calls and story together, for a time, and what came of them."""
 
+from functools import partial
+
 import anyio
 from rich.console import RenderableType
 
 from app.demo.answers import questions
 from app.demo.board import Board
-from app.demo.driver import Driver, Tally
+from app.demo.driver import Driver, Tally, ask
 from app.demo.scene import Stage
 from app.demo.story import Chronicle, Story
 from app.demo.summary import Summary, endpoint_summaries
@@ -30,7 +32,9 @@ class Performance:
         self._stop = stop
         self._began = self._ended = 0.0
         self._tally = Tally()
-        self._driver = Driver(caller, questions(stage.datasets()), self._tally, rate=CALLS_PER_SECOND)
+        self._driver = Driver(
+            partial(ask, caller), questions(stage.datasets()), self._tally, rate=CALLS_PER_SECOND
+        )
         self._chronicle = Chronicle(view.event)
         self._story = Story(
             leaves=stage.eu,

@@ -7,13 +7,14 @@ it. Rule 1 makes the order safe: a handshake that begins after new files are on 
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import anyio
 
 from app.demo.board import Board, short_serial
 from app.demo.pki import Authority
 from app.demo.realms import Front, Realm
-from app.rpc.channel import Channel
+from app.rpc.model import ChannelStatus
 
 LEAF_INTERVAL = 3.0
 AUTHORITY_INTERVAL = 10.0
@@ -42,6 +43,13 @@ class Chronicle:
         self._on_event(event)
 
 
+class Caller(Protocol):
+    """What the story needs of a channel."""
+
+    def status(self) -> ChannelStatus:
+        """Its connection now."""
+
+
 class Story:
     """Mutable: how many rotations of each kind were picked up, and which were not; the tasks of `run` alone
     change that.
@@ -58,7 +66,7 @@ class Story:
         moving: Realm,
         front: Front,
         board: Board,
-        caller: Channel,
+        caller: Caller,
         chronicle: Chronicle,
     ) -> None:
         self._leaves = leaves
@@ -85,11 +93,13 @@ class Story:
             tasks.start_soon(self._tell_of_age)
 
     async def _again(self, rotation: Callable[[], Awaitable[None]], interval: float) -> None:
-        while not self._closing.is_set():
+        while True:
             started = anyio.current_time()
             await rotation()
-            with anyio.move_on_at(started + interval):
+            with anyio.move_on_after(max(0.0, started + interval - anyio.current_time())):
                 await self._closing.wait()
+            if self._closing.is_set():
+                return
 
     async def _rotate_leaves(self) -> None:
         """The querier's client leaf and both stores' server leaves, new keys included."""
@@ -106,11 +116,14 @@ class Story:
 
     async def _rotate_authority(self) -> None:
         """Old and new trusted together, then new leaves, then only the new one trusted."""
-        realm, old = self._moving, self._moving.authority
+        realm = self._moving
         self._authorities += 1
         new = Authority(f"{realm.name} CA {self._authorities}")
-        realm.trust([old, new])
-        self._chronicle.tell(f"{realm.name}: both sides trust {old.name} and {new.name}")
+        # All that is trusted now: leaves of an earlier one may be in use where a rotation was not picked up.
+        old = realm.store_trust.authorities
+        names = " and ".join(authority.name for authority in old)
+        realm.trust([*old, new])
+        self._chronicle.tell(f"{realm.name}: both sides trust {names} and {new.name}")
         written_at = time.time()
         realm.authority = new
         realm.renew_querier()
@@ -123,7 +136,7 @@ class Story:
             return
         written_at = time.time()
         realm.trust([new])
-        self._chronicle.tell(f"{realm.name}: {old.name} removed, only {new.name} is trusted")
+        self._chronicle.tell(f"{realm.name}: {names} removed, only {new.name} is trusted")
         await self._count(
             AUTHORITY, f"handshakes with {new.name} alone", lambda: self._in_use(realm, serials, written_at)
         )
