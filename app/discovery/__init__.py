@@ -1,1 +1,1 @@
-"""The addresses of a group: written in the file, or found in file SD."""
+"""Addresses of a group: static ones come from the configuration, others from file SD."""

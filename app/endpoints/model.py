@@ -93,7 +93,8 @@ class EndpointChannel(Protocol):
     def status(self) -> ChannelStatus: ...
 
     async def aclose(self, grace: float) -> None:
-        """Take no new call, finish those open within `grace` seconds, then close."""
+        """Take no new call, finish those open within `grace` seconds, then close. May be called again with a
+        shorter grace when the first call was cancelled."""
 
 
 class EndpointView(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,53 @@
+"""What to do to the running groups so that they become the wanted ones. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from app.config.model import EndpointGroup
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """:param kept: name of a running group and what it becomes; its channels stay open.
+    :param stopped: names of running groups.
+    """
+
+    kept: tuple[tuple[str, EndpointGroup], ...]
+    stopped: tuple[str, ...]
+    started: tuple[EndpointGroup, ...]
+
+
+def reconcile(running: Mapping[str, EndpointGroup], wanted: Sequence[EndpointGroup]) -> Plan:
+    """Match the groups.
+
+    Content goes before name: an unnamed group is named after its place in the file, and would otherwise
+    become another one when an item is put before it. A group of the same name and another `tls_config` is
+    another realm, and starts anew; other changes are applied to the running group.
+    """
+    left = dict(running)
+    matches: dict[str, str] = {}
+    for group in wanted:
+        same = left.get(group.name)
+        if same is not None and same == group:
+            matches[group.name] = group.name
+            del left[group.name]
+    for group in wanted:
+        if group.name not in matches:
+            twin = next((name for name, each in left.items() if _content(each) == _content(group)), None)
+            if twin is not None:
+                matches[group.name] = twin
+                del left[twin]
+    for group in wanted:
+        same = left.get(group.name)
+        if group.name not in matches and same is not None and same.tls == group.tls:
+            matches[group.name] = group.name
+            del left[group.name]
+    return Plan(
+        kept=tuple((matches[group.name], group) for group in wanted if group.name in matches),
+        stopped=tuple(left),
+        started=tuple(group for group in wanted if group.name not in matches),
+    )
+
+
+def _content(group: EndpointGroup) -> EndpointGroup:
+    return msgspec.structs.replace(group, name="")
