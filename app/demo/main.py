@@ -3,14 +3,17 @@
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import structlog
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
+from app.demo.answers import questions
 from app.demo.board import Board
 from app.demo.performance import Performance
 from app.demo.realms import Front, write_endpoints
@@ -58,12 +61,12 @@ def _caller_tls(cache: CertificateCache, front: Front) -> Provider:
 
 async def _demo(root: Path, duration: float | None, view: View, interrupt: Interrupt) -> Summary:
     logs = root / "logs"
-    logs.mkdir()
     stage = await anyio.to_thread.run_sync(build_stage, root)
     async with anyio.create_task_group() as tasks:
         view.event("starting six stores in three realms, and the querier in front of them")
         endpoints = root / "endpoints.yaml"
         write_endpoints(endpoints, await start_stores(tasks, stage, logs))
+        asked = await anyio.to_thread.run_sync(lambda: questions(stage.datasets()))
         await tasks.start(keep_querier, stage, endpoints, logs)
         view.event(f"the querier is ready: gRPC with mTLS on {stage.grpc_address}, HTTP on {stage.http_url}")
         registry = CollectorRegistry()
@@ -80,21 +83,37 @@ async def _demo(root: Path, duration: float | None, view: View, interrupt: Inter
         board = Board(stage.http_url)
         tasks.start_soon(board.run)
         interrupt.performing = True
-        summary = await Performance(stage, board, caller, view, interrupt.stop).run(duration)
+        summary = await Performance(
+            stage, asked, board=board, caller=caller, view=view, stop=interrupt.stop
+        ).run(duration)
         await caller.aclose(_CLOSE_GRACE)
         tasks.cancel_scope.cancel()
     return summary
+
+
+@contextmanager
+def _own_log(path: Path) -> Iterator[None]:
+    """Our own channel's log lines go to a file: the screen is the view's."""
+    with path.open("w") as file:
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(file))
+        try:
+            yield
+        finally:
+            structlog.reset_defaults()
 
 
 async def _with_signals(duration: float | None, view: View) -> tuple[Summary | None, bool]:
     """The summary, None when it was cut short; and whether the demo was interrupted."""
     summary: Summary | None = None
     with tempfile.TemporaryDirectory(prefix="crossrealm-demo-", ignore_cleanup_errors=True) as root:
-        async with anyio.create_task_group() as tasks:
-            interrupt = Interrupt(tasks.cancel_scope)
-            tasks.start_soon(interrupt.watch)
-            summary = await _demo(Path(root), duration, view, interrupt)
-            tasks.cancel_scope.cancel()
+        logs = Path(root, "logs")
+        await anyio.Path(logs).mkdir()
+        with _own_log(logs / "demo.log"):
+            async with anyio.create_task_group() as tasks:
+                interrupt = Interrupt(tasks.cancel_scope)
+                tasks.start_soon(interrupt.watch)
+                summary = await _demo(Path(root), duration, view, interrupt)
+                tasks.cancel_scope.cancel()
     return summary, interrupt.stop.is_set()
 
 

@@ -1,11 +1,12 @@
 """Calls and story together, for a time, and what came of them."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import anyio
 from rich.console import RenderableType
 
-from app.demo.answers import questions
+from app.demo.answers import Question
 from app.demo.board import Board
 from app.demo.driver import Driver, Tally, ask
 from app.demo.scene import Stage
@@ -22,19 +23,27 @@ _LAST_LOOK = 2.0
 class Performance:
     """The calls and the story together. Mutable: the time it began, set by `run`.
 
+    :param asked: the round of questions.
     :param stop: set when somebody wants it to end now.
     """
 
-    def __init__(self, stage: Stage, board: Board, caller: Channel, view: View, stop: anyio.Event) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        asked: Sequence[Question],
+        *,
+        board: Board,
+        caller: Channel,
+        view: View,
+        stop: anyio.Event,
+    ) -> None:
         self._board = board
         self._caller = caller
         self._view = view
         self._stop = stop
         self._began = self._ended = 0.0
         self._tally = Tally()
-        self._driver = Driver(
-            partial(ask, caller), questions(stage.datasets()), self._tally, rate=CALLS_PER_SECOND
-        )
+        self._driver = Driver(partial(ask, caller), asked, self._tally, rate=CALLS_PER_SECOND)
         self._chronicle = Chronicle(view.event)
         self._story = Story(
             leaves=stage.eu,

@@ -11,18 +11,24 @@ from collections.abc import Sequence
 
 import anyio
 import msgspec
+import structlog
 from prometheus_client import CollectorRegistry
 
 from app.demo.dataset import Dataset
 from app.demo.store_options import StoreOptions, parse
 from app.demo.synthetic import SyntheticStore
 from app.errors import CrossrealmError
-from app.rpc.listener import Listener, ListenerOptions, bind
+from app.rpc.acceptor import bind
+from app.rpc.listener import Listener, ListenerOptions
 from app.rpc.server_metrics import ServerMetrics
 from app.tls.cache import CertificateCache
 from app.tls.metrics import TlsMetrics
 from app.tls.model import Role, TlsFiles, TlsPolicy
 from app.tls.provider import Provider
+
+
+class StoreError(CrossrealmError):
+    """The store cannot start."""
 
 
 def _announce(addresses: Sequence[str]) -> None:
@@ -43,7 +49,10 @@ async def serve(options: StoreOptions) -> None:
     for number in range(options.count):
         replica = options.replica if options.count == 1 else f"{options.replica}-{number}"
         store = SyntheticStore(Dataset(options.realm, replica, options.shape), options.faults)
-        sockets = bind(options.address)
+        try:
+            sockets = bind(options.address)
+        except OSError as error:
+            raise StoreError(f"cannot listen on {options.address}: {error}") from error
         addresses.append(_written(sockets[0].getsockname()))
         listener_options = ListenerOptions(
             max_connection_age=options.max_connection_age, drain_window=options.drain_window
@@ -82,6 +91,7 @@ def _written(bound: tuple[str, int]) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     options = parse(arguments)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     uvloop = importlib.util.find_spec("uvloop") is not None
     try:
         anyio.run(serve, options, backend_options={"use_uvloop": uvloop})

@@ -17,6 +17,7 @@ What there is:
                querier's own certificates and those of its callers), `stores`, `querier`, `datasets`.
 ``querier``    only the command, with flags of your own: for what is wrong from the start.
 ``store``      only a store process; `Faults` makes it slow, stalling, garbled, failing, out of order.
+``official_store``  the same store behind grpcio's server, with its own maximum connection age.
 ``caller``     our own `Channel` to a querier; ``official`` is grpcio's, for the same questions.
 ``load``       asks a round of questions (unary and streaming) at a rate and judges every answer: a call
                failed if its status is not OK, or it carries a warning, or its series or chunk bytes differ
@@ -36,6 +37,7 @@ from app.demo.pki import Authority
 from app.demo.realms import Front, Realm, write_endpoints
 from app.demo.store_options import Faults
 from tests.harness.load import caller, load, official, official_load
+from tests.harness.official_store import official_store
 from tests.harness.querier import Counts, Querier, querier
 from tests.harness.stores import RunningStore, store
 from tests.harness.world import World, world
@@ -56,6 +58,7 @@ __all__ = [
     "load",
     "official",
     "official_load",
+    "official_store",
     "querier",
     "store",
     "world",
