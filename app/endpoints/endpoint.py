@@ -47,7 +47,7 @@ class Endpoint:
         self._polling = anyio.CancelScope()
         # A connection must outlive the cancellation of its group for as long as requests finish on it.
         self._channel_scope = anyio.CancelScope(shield=True)
-        self.closed = False
+        self._closed = False
         self._raw: bytes | None = None
         self._view: EndpointView | None = None
 
@@ -78,6 +78,11 @@ class Endpoint:
             last_error=state.last_error,
         )
 
+    @property
+    def ending(self) -> bool:
+        """Whether it was retired, or its task has ended."""
+        return self._closed or self._polling.cancel_called
+
     def retire(self) -> None:
         """Ask no more. The task ends when the requests that lease it have, within the grace. It must be out
         of the snapshots already."""
@@ -107,7 +112,7 @@ class Endpoint:
 
     async def _close(self, grace: float) -> None:
         """Wait for the leases, then for what is still open on the channel: `grace` seconds together."""
-        if self.closed:
+        if self._closed:
             return
         deadline = anyio.current_time() + grace
         snapshots = self._environment.snapshots
@@ -117,7 +122,7 @@ class Endpoint:
         left = max(0.0, deadline - anyio.current_time())
         with anyio.move_on_after(left + CLOSE_SLACK):
             await self._channel.aclose(left)
-        self.closed = True
+        self._closed = True
         self._channel_scope.cancel()
 
     async def _poll_until_retired(self) -> None:

@@ -117,13 +117,15 @@ class Group:
         if addresses != self._addresses:
             self._addresses = addresses
             self._environment.snapshots.changed()
-            # Fitted in the group's own task: what fails there is a crash of this group, not of all.
+            self._retire_all_but(frozenset(addresses))
+            # New ones are made in the group's own task: what fails there is a crash of this group alone.
             self._misfit.set()
 
     def retire(self) -> None:
         """Let go of all endpoints; the task ends when the last is closed. The group must be out of the
         snapshots already."""
         self._retired.set()
+        self._retire_all_but(frozenset())
         self._misfit.set()
 
     async def retirement(self) -> None:
@@ -167,32 +169,34 @@ class Group:
             tasks.cancel_scope.cancel()
 
     async def _follow_assignments(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Start and retire endpoints until the group is retired, and then all of them."""
+        """Start endpoints until the group is retired."""
         while not self._retired.is_set():
             self._misfit = anyio.Event()
             self._fit(tasks)
             await self._misfit.wait()
-        for endpoint in self._endpoints.values():
-            endpoint.retire()
 
     def _fit(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Start endpoints for addresses that are new, retire those whose address is gone."""
-        kept = {address: each for address, each in self._endpoints.items() if not each.closed}
+        """Start endpoints for addresses that are new, forget those that were retired."""
+        kept = {address: each for address, each in self._endpoints.items() if not each.ending}
         # Made before anything changes, so that a fault here leaves the old ones listed.
         endpoints = {address: kept.get(address) or self._make(address) for address in self._addresses}
-        removed = [each for address, each in kept.items() if address not in endpoints]
         self._endpoints = endpoints
         self._describe_all()
         for address, endpoint in endpoints.items():
             if address not in kept:
                 log.info("endpoint added", group=self.name, endpoint=address)
                 tasks.start_soon(endpoint.run)
-        for endpoint in removed:
-            log.info("endpoint removed", group=self.name, endpoint=endpoint.address)
-            endpoint.retire()
+
+    def _retire_all_but(self, addresses: frozenset[str]) -> None:
+        # At once, not when the task gets to it: requests from now on do not see them, and must not be waited
+        # for.
+        for address, endpoint in self._endpoints.items():
+            if address not in addresses and not endpoint.ending:
+                log.info("endpoint removed", group=self.name, endpoint=address)
+                endpoint.retire()
 
     def _make(self, address: str) -> Endpoint:
-        # One that closed in a crash is known: its state is still worth something to those who ask.
+        # One that ended is known: its state is still worth something to those who ask.
         known = self._endpoints.get(address)
         return Endpoint(
             address,
