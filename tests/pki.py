@@ -73,7 +73,7 @@ class CA:
         builder = builder.add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key()), critical=False
         )
-        self.certificate = builder.sign(signing, hashes.SHA256())
+        self.certificate: x509.Certificate = builder.sign(signing, hashes.SHA256())
 
     @property
     def pem(self) -> bytes:

@@ -3,6 +3,7 @@
 Rule 1: everything that decides lives here. No files, no sockets, no clock of its own.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
@@ -18,6 +19,8 @@ class DatedSet(Protocol):
     def digest(self) -> str: ...
 
     def fault_at(self, now: float) -> Fault | None: ...
+
+    def unusable_at(self, now: float) -> Fault | None: ...
 
     def dates(self) -> list[float]: ...
 
@@ -35,14 +38,15 @@ class Decision(msgspec.Struct, Generic[S], frozen=True):
     """What to do.
 
     :param in_force: after the action; None: nothing was ever good.
-    :param refused: what is wrong with the files on disk; None unless `action` is REFUSE.
-    :param unusable: what is wrong with `in_force` itself by now (expired, CRL past nextUpdate): no
-        handshake may use it. None when it may.
+    :param fault: what is wrong, by now, with the files on disk; None when nothing is. With KEEP it is what
+        the dates have done to the set in force.
+    :param unusable: why no handshake may use `in_force` (expired, every CRL past its nextUpdate); None when
+        one may. It is a `fault` where nothing is in force.
     """
 
     action: Action
     in_force: S | None
-    refused: Fault | None
+    fault: Fault | None
     unusable: Fault | None
 
 
@@ -53,21 +57,17 @@ def decide(in_force: S | None, candidate: S | Fault, now: float) -> Decision[S]:
     :param candidate: what is on disk, or why it cannot be parsed.
     :param now: seconds since the epoch.
     """
-    if isinstance(candidate, Fault):
-        return Decision(Action.REFUSE, in_force, candidate, _unusable(in_force, now))
-    fault = candidate.fault_at(now)
-    if in_force is not None and candidate.digest == in_force.digest:
-        return Decision(Action.KEEP, in_force, None, fault)
-    if fault is not None:
-        return Decision(Action.REFUSE, in_force, fault, _unusable(in_force, now))
-    return Decision(Action.SWAP, candidate, None, None)
+    fault = candidate if isinstance(candidate, Fault) else candidate.fault_at(now)
+    if not isinstance(candidate, Fault):
+        if in_force is not None and candidate.digest == in_force.digest:
+            return Decision(Action.KEEP, in_force, fault, in_force.unusable_at(now))
+        if fault is None:
+            return Decision(Action.SWAP, candidate, None, None)
+    unusable = fault if in_force is None else in_force.unusable_at(now)
+    return Decision(Action.REFUSE, in_force, fault, unusable)
 
 
-def _unusable(in_force: S | None, now: float) -> Fault | None:
-    return None if in_force is None else in_force.fault_at(now)
-
-
-def judge_again_at(sets: "list[DatedSet | Fault | None]", now: float) -> float | None:
+def judge_again_at(sets: Iterable[DatedSet | Fault | None], now: float) -> float | None:
     """The next time at which a decision may change although no file does; None: never."""
     dates = [
         date

@@ -7,8 +7,10 @@ swap between two reads cannot give a certificate of one generation and a key of 
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+import aiofiles
 import msgspec
 
 from app.errors import MaterialError
@@ -25,6 +27,9 @@ class SetContent(msgspec.Struct, frozen=True):
 
     files: tuple[bytes, ...]
     digest: str
+
+    def __repr__(self) -> str:
+        return f"SetContent({self.digest!r})"  # never the content: a key is in it
 
 
 def signature(paths: Sequence[str]) -> Signature:
@@ -66,24 +71,44 @@ def read_set(paths: Sequence[str]) -> SetContent:
 
     :raises MaterialError: ``missing``, ``unreadable`` or ``empty``, naming the path as the operator wrote it.
     """
-    contents = tuple(_read(path, target) for path, target in zip(paths, resolved(paths), strict=True))
-    digest = hashlib.sha256()
-    for content in contents:
-        digest.update(len(content).to_bytes(8, "big"))
-        digest.update(content)
-    return SetContent(contents, digest.hexdigest())
+    contents = []
+    for path, target in zip(paths, resolved(paths), strict=True):
+        with _naming(path), open(target, "rb") as file:
+            contents.append(_checked(path, file.read(MAX_FILE_SIZE + 1)))
+    return _content(contents)
 
 
-def _read(path: str, target: str) -> bytes:
+async def read_set_aside(paths: Sequence[str]) -> SetContent:
+    """As `read_set`, off the handshake path: the event loop goes on between the reads."""
+    contents = []
+    for path, target in zip(paths, resolved(paths), strict=True):
+        with _naming(path):
+            async with aiofiles.open(target, "rb") as file:
+                contents.append(_checked(path, await file.read(MAX_FILE_SIZE + 1)))
+    return _content(contents)
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
     try:
-        with open(target, "rb") as file:
-            content = file.read(MAX_FILE_SIZE + 1)
+        yield
     except FileNotFoundError:
         raise MaterialError("missing", f"{path}: no such file") from None
     except OSError as error:
         raise MaterialError("unreadable", f"{path}: {error.strerror or error}") from None
+
+
+def _checked(path: str, content: bytes) -> bytes:
     if len(content) > MAX_FILE_SIZE:
         raise MaterialError("unreadable", f"{path}: larger than {MAX_FILE_SIZE} bytes")
     if not content.strip():
         raise MaterialError("empty", f"{path}: the file is empty")
     return content
+
+
+def _content(contents: Sequence[bytes]) -> SetContent:
+    digest = hashlib.sha256()
+    for content in contents:
+        digest.update(len(content).to_bytes(8, "big"))
+        digest.update(content)
+    return SetContent(tuple(contents), digest.hexdigest())

@@ -1,25 +1,23 @@
 """The current material of one group and role, and how it is kept fresh (rules 1 to 4).
 
 A handshake asks `fresh`. It compares stat signatures, which costs microseconds, and only when they differ a
-worker thread reads, validates and builds; the handshake waits for that at most two seconds. Everything that
-decides is in `decision`; this file does the reading, the swapping and the telling.
+worker thread reads, validates and builds; the handshake waits for that at most two seconds. What is decided
+is in `decision`, how a look goes in `rebuild`; this file puts the outcome in force and tells who must know.
 """
 
-import ssl
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import anyio.to_thread
 import msgspec
 import structlog
 
-from app.errors import MaterialError
-from app.tls.certificates import certificate_info, describe, instant, pinned
-from app.tls.contexts import build_context
-from app.tls.decision import Action, DatedSet, Decision, decide, judge_again_at
-from app.tls.files import read_set, signature
+from app.errors import ConfigError, MaterialError, Problem
+from app.tls.announcing import Announcer
+from app.tls.certificates import certificate_info, describe, pinned
+from app.tls.files import Signature, signature
 from app.tls.metrics import TlsMetrics
 from app.tls.model import (
     CertificateInfo,
@@ -31,26 +29,19 @@ from app.tls.model import (
     TlsFiles,
     TlsPolicy,
 )
+from app.tls.rebuild import Held, Outcome, Reading, Spec, read, read_aside, rebuild
 from app.tls.revocation import has_shrunk, judge_chain
-from app.tls.validation import Fault, Identity, Trust, parse_identity, parse_trust
+from app.tls.suites import policy_problems
+from app.tls.validation import Fault
 
 REBUILD_WAIT = 2.0
 """Seconds that a handshake waits for material that is being rebuilt, before it takes the last good."""
 
+UNSETTLED_LOOKS = 2
+"""Reads that a handshake asks for when files were written just before the last one: the first may have begun
+before the handshake did, the second has not."""
+
 log = structlog.get_logger()
-
-
-class _Rebuild(msgspec.Struct, frozen=True):
-    """What a worker thread found and made. `context` is None when the one in force still holds."""
-
-    signature: tuple[object, ...]
-    identity: Decision[Identity] | None
-    trust: Decision[Trust] | None
-    context: ssl.SSLContext | None
-    fallback: ssl.SSLContext | None
-    valid_authorities: tuple[int, ...]
-    again_at: float | None
-    fault: Fault | None
 
 
 class Provider:
@@ -59,6 +50,8 @@ class Provider:
     Made by the certificate cache. A plaintext group has none.
 
     :param spawn: starts a read in a task group that outlives the handshake which asked for it.
+    :param threads: bounds the worker threads of all providers, apart from everybody else's.
+    :raises ConfigError: `policy` asks for what this OpenSSL or Python's ssl cannot do.
     """
 
     def __init__(
@@ -70,31 +63,38 @@ class Provider:
         *,
         metrics: TlsMetrics,
         spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+        threads: anyio.CapacityLimiter | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        problems = [Problem(f"TLS of {group}", each) for each in policy_problems(policy)]
+        if role is Role.SERVER and policy.verify_peer and not files.ca_file:
+            problems.append(
+                Problem(f"TLS of {group}", "client certificates are verified, but no client CA is set")
+            )
+        if problems:
+            raise ConfigError(problems)
         self.group = group
         self.role = role
         self.files = files
         self.policy = policy
+        self._spec = Spec(group=group, role=role, files=files, policy=policy)
+        self._paths = self._spec.paths
         self._metrics = metrics
+        self._announcer = Announcer(group, role, metrics)
         self._spawn = spawn
+        self._threads = threads
         self._clock = clock
-        self._identity_paths = [files.cert_file, files.key_file] if files.cert_file else []
-        self._trust_paths = [path for path in (files.ca_file, files.crl_file) if path]
-        self._paths = [*self._identity_paths, *self._trust_paths]
-        self._signature: tuple[object, ...] | None = None
+        self._signature: Signature | None = None
+        self._settled = True
         self._again_at: float | None = None
-        self._identity: Identity | None = None
-        self._previous_identity: Identity | None = None
-        self._trust: Trust | None = None
-        self._valid_authorities: tuple[int, ...] = ()
+        self._held = Held()
         self._material: Material | None = None
-        self._fallback: Material | None = None
+        self._fallbacks: tuple[Material, ...] = ()
         self._fault: Fault | None = Fault("missing", "the files have not been read yet")
         self._identity_status = SetStatus(loaded_at=None)
         self._trust_status = SetStatus(loaded_at=None)
         self._subscribers: list[Callable[[Change], None]] = []
-        self._rebuilding: anyio.Event | None = None
+        self._looking: anyio.Event | None = None
 
     @property
     def paths(self) -> Sequence[str]:
@@ -108,17 +108,17 @@ class Provider:
 
         :raises MaterialError: nothing can be used: nothing good was ever read, or what was good has expired.
         """
-        with anyio.move_on_after(REBUILD_WAIT):
-            # A read that began before the last change does not have it, hence the loop.
-            while self.changed():
-                await self.refresh()
-        material = self._usable()
-        if self.role is Role.SERVER and self.policy.min_version == "1.2":
-            # TLS 1.2 resumes by session id from the context's own cache, which Python cannot switch off:
-            # a context that serves one connection has nothing to resume from.
-            context = self._build(self._identity, self._trust)
-            return msgspec.structs.replace(material, context=context)
-        return material
+        if self.changed() or not self._settled:
+            with anyio.move_on_after(REBUILD_WAIT):
+                await self._catch_up()
+        return self._usable()
+
+    async def _catch_up(self) -> None:
+        looks = 0
+        # A read that began before the last change does not have it, hence the loop.
+        while self.changed() or (not self._settled and looks < UNSETTLED_LOOKS):
+            await self._start_look(self._look).wait()
+            looks += 1
 
     def changed(self) -> bool:
         """Whether a file differs from what was last read, or a date has come."""
@@ -126,16 +126,32 @@ class Provider:
             return True
         return self._again_at is not None and self._clock() >= self._again_at
 
+    @property
+    def settled(self) -> bool:
+        """False: the files were written so shortly before they were read that they are to be read again."""
+        return self._settled
+
     def current(self) -> Material | None:
         """What is in force, without looking at the disk; None while nothing can be used."""
-        return None if self._fault is not None else self._material
+        return None if self._fault_now() is not None else self._material
 
-    def fallback(self) -> Material | None:
-        """The identity before the one in force, with the trust in force: for a peer that refuses the new
-        one. None when there is none, or when it has expired."""
-        if self._previous_identity is None or self._fault is not None:
+    def fallback(self, accepted: str = "") -> Material | None:
+        """An identity from before the one in force, with the trust in force: for a peer that refuses the new
+        one. None when there is none that is still valid.
+
+        :param accepted: the digest of the identity that the peer is known to accept; otherwise, and where
+            that one is not kept any more, the latest.
+        """
+        if self._fault_now() is not None:
             return None
-        return None if self._previous_identity.fault_at(self._clock()) else self._fallback
+        now = self._clock()
+        kept = [
+            material
+            for identity, material in zip(self._held.previous, self._fallbacks, strict=False)
+            if identity.fault_at(now) is None
+        ]
+        known = [each for each in kept if each.identity_digest == accepted]
+        return next(iter([*known, *kept]), None)
 
     def judge(self, chain: Sequence[bytes]) -> str | None:
         """Why the trust in force does not accept a live peer, in words; None when it does.
@@ -144,8 +160,12 @@ class Provider:
         """
         if not self.policy.verify_peer:
             return None
-        if self._trust is not None:
-            reason = judge_chain(chain, self._trust, self._clock())
+        if self._held.trust is not None:
+            reason = judge_chain(chain, self._held.trust, self._clock())
+        elif self.files.ca_file:
+            reason = (
+                f"{self.files.ca_file} was never good: {self._trust_status.refused_message or 'not read yet'}"
+            )
         else:
             reason = self._dates(chain)
         if reason is None and self.policy.peer_identities:
@@ -163,216 +183,163 @@ class Provider:
             return f"{describe(leaf)} is outside its dates"
         return None
 
+    async def admit(self, material: Material, chain: Sequence[bytes]) -> str | None:
+        """Why a handshake that is just over does not let the peer in, in words; None when it does. For a
+        listener, before the first request: a client can hold back its ClientHello while trust changes.
+
+        :param material: what the handshake used.
+        :param chain: what the peer showed, DER, leaf first.
+        """
+        if not self.policy.verify_peer:
+            return None
+        try:
+            now = await self.fresh()
+        except MaterialError as error:
+            return str(error)
+        if self.policy.peer_identities or (now.trust_digest, now.trust) != (
+            material.trust_digest,
+            material.trust,
+        ):
+            return self.judge(chain)
+        return None
+
     def subscribe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
-        """Have `callback` called on the event loop after each swap; call what is returned to end that."""
+        """Have `callback` called on the event loop after each swap, and when trust shrinks because a date has
+        come; call what is returned to end that."""
         self._subscribers.append(callback)
-        return lambda: self._subscribers.remove(callback)
+
+        def unsubscribe() -> None:
+            if callback in self._subscribers:
+                self._subscribers.remove(callback)
+
+        return unsubscribe
 
     def status(self) -> ProviderStatus:
         """For the status page and the metrics."""
+        held = self._held
         return ProviderStatus(
             group=self.group,
             role=self.role,
             generation=self._material.generation if self._material else 0,
             identity=self._identity_status,
             trust=self._trust_status,
-            leaf=self._identity.chain[0] if self._identity else None,
+            leaf=held.identity.chain[0] if held.identity else None,
             authorities=self._authorities(),
-            crl_next_update=self._trust.next_update if self._trust else None,
+            crl_next_update=held.trust.next_update if held.trust else None,
         )
 
     def _authorities(self) -> tuple[CertificateInfo, ...]:
-        if self._trust is None:
-            return ()
-        return tuple(self._trust.authorities[position] for position in self._valid_authorities)
+        trust = self._held.trust
+        return tuple(trust.authorities[position] for position in self._held.valid) if trust else ()
+
+    def _fault_now(self) -> Fault | None:
+        if self._fault is not None or self._again_at is None or (now := self._clock()) < self._again_at:
+            return self._fault
+        # The look that the date asked for is not done: never hand out what the date has ended.
+        for each in (self._held.identity, self._held.trust):
+            if each is not None and (fault := each.unusable_at(now)) is not None:
+                return fault
+        return None
 
     def _usable(self) -> Material:
-        if self._fault is not None:
-            raise self._fault.error()
-        if self._again_at is not None and self._clock() >= self._again_at:
-            # The rebuild that the date asked for is not done: never hand out what the date has ended.
-            for each in (self._identity, self._trust):
-                if each is not None and (fault := each.fault_at(self._clock())) is not None:
-                    raise fault.error()
+        fault = self._fault_now()
+        if fault is not None:
+            raise fault.error()
         assert self._material is not None
         return self._material
 
     # -- reading and swapping
 
     async def refresh(self) -> None:
-        """Read the files again, and swap, keep or refuse. Callers at the same time share one read."""
-        await self._start_refresh().wait()
+        """Read the files again, and swap, keep or refuse. For looks that no handshake waits for."""
+        await self._start_look(self._look_aside).wait()
 
-    def _start_refresh(self) -> anyio.Event:
-        # In the cache's task group: a handshake that gives up waiting does not lose the work.
-        if self._rebuilding is None:
-            self._rebuilding = anyio.Event()
-            self._spawn(self._refresh)
-        return self._rebuilding
+    def _start_look(self, look: Callable[[], Coroutine[Any, Any, None]]) -> anyio.Event:
+        # In the cache's task group: a handshake that gives up waiting does not lose the work, and all who
+        # ask at the same time share it.
+        if self._looking is None:
+            self._looking = anyio.Event()
+            try:
+                self._spawn(look)
+            except BaseException:
+                self._looking = None
+                raise
+        return self._looking
 
-    async def _refresh(self) -> None:
+    async def _look(self) -> None:
+        await self._look_with(None)
+
+    async def _look_aside(self) -> None:
+        await self._look_with(read_aside)
+
+    async def _look_with(self, reader: Callable[[Spec], Coroutine[Any, Any, Reading]] | None) -> None:
         try:
-            self._apply(await anyio.to_thread.run_sync(self._rebuild))
+            reading = None if reader is None else await reader(self._spec)
+            self._apply(await anyio.to_thread.run_sync(self._rebuild, reading, limiter=self._threads))
+        except Exception:
+            # One provider's surprise must not end the watcher of all.
+            log.exception("looking at certificate files failed", group=self.group, role=str(self.role))
+            self._again_at = self._clock() + REBUILD_WAIT
+            self._signature = self._signature or signature(self._paths)
         finally:
-            done, self._rebuilding = self._rebuilding, None
+            done, self._looking = self._looking, None
             if done is not None:
                 done.set()
 
-    def _rebuild(self) -> _Rebuild:
-        """In a worker thread: read, decide, build. Touches nothing of the provider."""
+    def _rebuild(self, reading: Reading | None) -> Outcome:
+        """In a worker thread; changes nothing."""
+        reading = read(self._spec) if reading is None else reading
+        return rebuild(self._spec, self._held, reading, self._clock(), first=self._material is None)
+
+    def _apply(self, outcome: Outcome) -> None:
         now = self._clock()
-        seen = signature(self._paths)
-        identity = trust = read_identity = read_trust = None
-        if self._identity_paths:
-            read_identity = self._read_identity()
-            identity = decide(self._identity, read_identity, now)
-        if self._trust_paths:
-            read_trust = self._read_trust()
-            trust = decide(self._trust, read_trust, now)
-        new_identity = identity.in_force if identity else None
-        new_trust = trust.in_force if trust else None
-        fault = _first_fault(identity) or _first_fault(trust)
-        valid = tuple(new_trust.valid_at(now)) if new_trust else ()
-        context = fallback = None
-        swapped = any(each and each.action is Action.SWAP for each in (identity, trust))
-        if fault is None and (swapped or valid != self._valid_authorities or self._material is None):
-            try:
-                context = self._build(new_identity, new_trust)
-                previous = self._identity if identity and identity.action is Action.SWAP else None
-                previous = previous or self._previous_identity
-                if previous is not None and previous.fault_at(now) is None and self.role is Role.CLIENT:
-                    fallback = self._build(previous, new_trust)
-            except (ssl.SSLError, OSError, ValueError) as error:
-                fault = Fault("parse", f"OpenSSL refuses the material of {self.group}: {error}")
-        judged: list[DatedSet | Fault | None] = [new_identity, new_trust, read_identity, read_trust]
-        return _Rebuild(seen, identity, trust, context, fallback, valid, judge_again_at(judged, now), fault)
-
-    def _read_identity(self) -> Identity | Fault:
-        try:
-            content = read_set(self._identity_paths)
-            return parse_identity(self.files.cert_file, self.files.key_file, content)
-        except MaterialError as error:
-            return Fault(error.reason, str(error))
-
-    def _read_trust(self) -> Trust | Fault:
-        try:
-            return parse_trust(self.files.ca_file, self.files.crl_file, read_set(self._trust_paths))
-        except MaterialError as error:
-            return Fault(error.reason, str(error))
-
-    def _build(self, identity: Identity | None, trust: Trust | None) -> ssl.SSLContext:
-        return build_context(self.role, self.policy, identity, trust, self._clock())
-
-    def _apply(self, result: _Rebuild) -> None:
-        now = self._clock()
-        old, old_identity, old_trust = self._material, self._identity, self._trust
-        self._signature = result.signature
-        self._again_at = result.again_at
-        self._identity_status = self._report("identity", result.identity, self._identity_status)
-        self._trust_status = self._report("trust", result.trust, self._trust_status)
-        self._fault = result.fault
-        if result.context is not None:
-            self._swap(result)
+        old, before, after = self._material, self._held, outcome.held
+        self._signature, self._settled = outcome.reading.signature, outcome.reading.settled
+        self._again_at, self._fault, self._held = outcome.again_at, outcome.fault, after
+        decided = self._announcer.decided
+        self._identity_status = decided("identity", outcome.identity, self._identity_status, now)
+        self._trust_status = decided("trust", outcome.trust, self._trust_status, now)
+        if outcome.context is not None:
+            self._swap(outcome)
         self._metrics.show(self.status())
-        if result.context is None or self._material is None:
+        new = self._material
+        shrunk = old is not None and has_shrunk(before.trust, after.trust, before.admitting, after.admitting)
+        if new is None or (outcome.context is None and not shrunk):
             return
         change = Change(
             old=old,
-            new=self._material,
-            identity_changed=old is not None and old.identity_digest != self._material.identity_digest,
-            trust_changed=old is not None and old.trust_digest != self._material.trust_digest,
-            trust_shrunk=old is not None and has_shrunk(old_trust, self._trust, now),
+            new=new,
+            identity_changed=old is not None and old.identity_digest != new.identity_digest,
+            trust_changed=old is not None and old.trust_digest != new.trust_digest,
+            trust_shrunk=shrunk,
         )
-        self._log_swap(change, old_identity)
-        for subscriber in list(self._subscribers):
-            subscriber(change)
+        if outcome.context is not None:
+            skipped = len(after.trust.authorities) - len(after.valid) if after.trust else 0
+            self._announcer.swapped(change, skipped, after.trust.next_update if after.trust else None)
+        self._tell(change)
 
-    def _swap(self, result: _Rebuild) -> None:
-        assert result.context is not None
-        if result.identity is not None:
-            if result.identity.action is Action.SWAP and self._identity is not None:
-                self._previous_identity = self._identity
-            self._identity = result.identity.in_force
-        if result.trust is not None:
-            self._trust = result.trust.in_force
-        self._valid_authorities = result.valid_authorities
-        self._material = Material(
+    def _swap(self, outcome: Outcome) -> None:
+        assert outcome.context is not None
+        held = outcome.held
+        material = Material(
             generation=self._material.generation + 1 if self._material else 1,
-            context=result.context,
-            identity=self._identity.chain[0] if self._identity else None,
+            context=outcome.context,
+            identity=held.identity.chain[0] if held.identity else None,
             trust=self._authorities(),
-            identity_digest=self._identity.digest if self._identity else "",
-            trust_digest=self._trust.digest if self._trust else "",
+            identity_digest=held.identity.digest if held.identity else "",
+            trust_digest=held.trust.digest if held.trust else "",
         )
-        previous = self._previous_identity
-        if result.fallback is not None and previous is not None:
-            self._fallback = msgspec.structs.replace(
-                self._material,
-                context=result.fallback,
-                identity=previous.chain[0],
-                identity_digest=previous.digest,
+        self._material = material
+        self._fallbacks = tuple(
+            msgspec.structs.replace(
+                material, context=context, identity=identity.chain[0], identity_digest=identity.digest
             )
-
-    # -- telling
-
-    def _report(
-        self, name: str, decision: Decision[Identity] | Decision[Trust] | None, before: SetStatus
-    ) -> SetStatus:
-        if decision is None:
-            return before
-        fault = decision.refused or decision.unusable
-        if fault is None:
-            if decision.action is Action.SWAP:
-                self._count(name, "accepted", "")
-                return SetStatus(loaded_at=self._clock())
-            return SetStatus(loaded_at=before.loaded_at)
-        if (fault.reason, fault.message) != (before.refused_reason, before.refused_message):
-            self._count(name, "refused", fault.reason)
-            serving = decision.in_force is not None and decision.unusable is None
-            log.warning(
-                "certificate material refused" if decision.refused else "certificate material has ended",
-                group=self.group,
-                role=str(self.role),
-                set=name,
-                reason=fault.reason,
-                err=fault.message,
-                last_good="serving" if serving else "none",
-            )
-        return SetStatus(
-            loaded_at=before.loaded_at, refused_reason=fault.reason, refused_message=fault.message
+            for identity, context in zip(held.previous, outcome.fallbacks, strict=True)
         )
 
-    def _count(self, name: str, result: str, reason: str) -> None:
-        self._metrics.reloads.labels(self.group, str(self.role), name, result, reason).inc()
-
-    def _log_swap(self, change: Change, old_identity: Identity | None) -> None:
-        if change.old is None:
-            event = "certificate material loaded"
-        else:
-            parts = [("identity", change.identity_changed), ("trust", change.trust_changed)]
-            event = f"certificate material rotated: {' and '.join(n for n, is_ in parts if is_) or 'dates'}"
-        fields: dict[str, object] = {"group": self.group, "role": str(self.role)}
-        fields["generation"] = change.new.generation
-        if change.new.identity is not None:
-            fields["serial"] = change.new.identity.serial
-            fields["not_after"] = instant(change.new.identity.not_after)
-        if change.identity_changed and old_identity is not None:
-            fields["old_serial"] = old_identity.chain[0].serial
-            fields["old_not_after"] = instant(old_identity.chain[0].not_after)
-        if change.new.trust:
-            fields["cas"] = ",".join(each.subject for each in change.new.trust)
-        if change.trust_changed and change.old is not None:
-            fields["old_cas"] = ",".join(each.subject for each in change.old.trust)
-        log.info(event, **fields)
-        skipped = 0 if self._trust is None else len(self._trust.authorities) - len(self._valid_authorities)
-        if skipped:
-            log.warning("CAs outside their dates were left out", group=self.group, skipped=skipped)
-
-
-def _first_fault(decision: Decision[Identity] | Decision[Trust] | None) -> Fault | None:
-    """Why no handshake may use this set; None when one may."""
-    if decision is None:
-        return None
-    if decision.in_force is None:
-        return cast(Fault, decision.refused)
-    return decision.unusable
+    def _tell(self, change: Change) -> None:
+        for subscriber in list(self._subscribers):
+            try:
+                subscriber(change)
+            except Exception:
+                log.exception("a subscriber of certificate changes failed", group=self.group)

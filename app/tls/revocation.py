@@ -8,15 +8,17 @@ import warnings
 from collections.abc import Sequence
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.utils import CryptographyDeprecationWarning
 
 from app.tls.certificates import describe
 from app.tls.model import CertificateInfo
-from app.tls.validation import Trust
+from app.tls.validation import Trust, is_authority, issued_by
 
 MAX_DEPTH = 8
 """Certificates between a leaf and its anchor. Private PKIs have one or two."""
+
+MAX_STEPS = 64
+"""Certificates looked at for one peer, who chooses what to show: each costs a signature or more."""
 
 
 def judge_chain(chain: Sequence[bytes], trust: Trust, now: float) -> str | None:
@@ -33,78 +35,83 @@ def judge_chain(chain: Sequence[bytes], trust: Trust, now: float) -> str | None:
             shown = [x509.load_der_x509_certificate(der) for der in chain[: MAX_DEPTH + 1]]
     except ValueError:
         return "it showed something that is not a certificate"
-    anchors = [trust.certificates[position] for position in trust.valid_at(now)]
-    fault = trust.fault_at(now)
-    if fault is not None:
+    if (fault := trust.unusable_at(now)) is not None:
         return fault.message
-    return _path_fault(shown[0], shown[1:], anchors, trust, now)
+    path = _Path(trust, now, shown[1:])
+    return None if path.reaches_anchor(shown[0]) else path.reason
 
 
-def _path_fault(
-    leaf: x509.Certificate,
-    intermediates: list[x509.Certificate],
-    anchors: list[x509.Certificate],
-    trust: Trust,
-    now: float,
-) -> str | None:
-    certificate = leaf
-    for _ in range(MAX_DEPTH):
+class _Path:
+    """The search for one path from a leaf to an anchor. Mutable: `reason`, the first obstacle met, and the
+    number of certificates looked at; both belong to one search.
+
+    Every issuer is tried, as OpenSSL does: a cross-signed CA comes in several certificates, of which one may
+    lead to an anchor that is gone and another to one that is there.
+    """
+
+    def __init__(self, trust: Trust, now: float, intermediates: Sequence[x509.Certificate]) -> None:
+        self._trust = trust
+        self._now = now
+        self._anchors = [trust.certificates[position] for position in trust.valid_at(now)]
+        self._intermediates = intermediates
+        self._steps = 0
+        self.reason = f"its chain is longer than {MAX_DEPTH} certificates"
+
+    def reaches_anchor(self, certificate: x509.Certificate, depth: int = 0) -> bool:
+        self._steps += 1
+        if depth > MAX_DEPTH or self._steps > MAX_STEPS:
+            return False
         info = CertificateInfo.of(certificate)
-        if not info.not_before <= now < info.not_after:
-            return f"{describe(info)} is outside its dates"
-        if certificate in anchors:
-            return None
-        issuer = _issuer(certificate, anchors) or _issuer(certificate, intermediates)
-        if issuer is None:
-            return f"no CA in {trust.ca_file} signed {describe(info)}, issued by {info.issuer}"
-        if trust.crl_file and (reason := _revocation(certificate, issuer, trust)) is not None:
-            return reason
-        if issuer in anchors:
-            return None
-        certificate = issuer
-    return f"its chain is longer than {MAX_DEPTH} certificates"
-
-
-def _issuer(certificate: x509.Certificate, candidates: list[x509.Certificate]) -> x509.Certificate | None:
-    for candidate in candidates:
-        if candidate.subject != certificate.issuer or not _is_authority(candidate):
-            continue
-        try:
-            certificate.verify_directly_issued_by(candidate)
-        except (ValueError, TypeError, InvalidSignature):
-            continue
-        return candidate
-    return None
-
-
-def _is_authority(certificate: x509.Certificate) -> bool:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return certificate.version is x509.Version.v1  # roots from before version 3 have no extensions
-    except ValueError:
+        if not info.not_before <= self._now < info.not_after:
+            return self._obstacle(f"{describe(info)} is outside its dates")
+        if certificate in self._anchors:
+            return True
+        issuers = [each for each in (*self._anchors, *self._intermediates) if _issued(certificate, each)]
+        if not issuers:
+            return self._obstacle(
+                f"no CA in {self._trust.ca_file} signed {describe(info)}, issued by {info.issuer}"
+            )
+        for issuer in issuers:
+            revoked = self._revocation(certificate, issuer)
+            if revoked is not None:
+                self._obstacle(revoked)
+            elif self.reaches_anchor(issuer, depth + 1):
+                return True
         return False
 
-
-def _revocation(certificate: x509.Certificate, issuer: x509.Certificate, trust: Trust) -> str | None:
-    name = issuer.subject.public_bytes()
-    own = [crl for crl in trust.crls if crl.issuer_name == name]
-    if not own:
-        return f"{trust.crl_file}: no CRL of {issuer.subject.rfc4514_string()}"
-    if any(certificate.serial_number in crl.revoked for crl in own):
-        return f"{describe(CertificateInfo.of(certificate))} is revoked by {trust.crl_file}"
-    return None
-
-
-def has_shrunk(old: Trust | None, new: Trust | None, now: float) -> bool:
-    """Whether `new` refuses somebody whom `old` let in: a CA removed, or a certificate revoked."""
-    if new is None:
+    def _obstacle(self, reason: str) -> bool:
+        if self.reason.startswith("its chain is longer"):
+            self.reason = reason
         return False
-    if old is None:
-        return True
-    before = {old.authorities[position].fingerprint for position in old.valid_at(now)}
-    after = {new.authorities[position].fingerprint for position in new.valid_at(now)}
+
+    def _revocation(self, certificate: x509.Certificate, issuer: x509.Certificate) -> str | None:
+        if not self._trust.crl_file:
+            return None
+        if (fault := self._trust.crl_fault(issuer, self._now)) is not None:
+            return fault.message
+        name = issuer.subject.public_bytes()
+        for crl in self._trust.crls:
+            if crl.issuer_name == name and certificate.serial_number in crl.revoked:
+                return f"{describe(CertificateInfo.of(certificate))} is revoked by {self._trust.crl_file}"
+        return None
+
+
+def _issued(certificate: x509.Certificate, candidate: x509.Certificate) -> bool:
+    return (
+        candidate.subject == certificate.issuer
+        and is_authority(candidate)
+        and issued_by(certificate, candidate)
+    )
+
+
+def has_shrunk(old: Trust | None, new: Trust | None, before: frozenset[str], after: frozenset[str]) -> bool:
+    """Whether somebody may be refused now who was let in: a CA is gone, or a certificate revoked.
+
+    :param before, after: fingerprints of the CAs under which peers were, and are, let in.
+    """
     if before - after:
         return True
+    if old is None or new is None:
+        return old is None and new is not None and bool(new.crls)
     revoked_before = {(crl.issuer_name, serial) for crl in old.crls for serial in crl.revoked}
     return any((crl.issuer_name, serial) not in revoked_before for crl in new.crls for serial in crl.revoked)

@@ -6,7 +6,7 @@ asked again when the dates come.
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import msgspec
@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.utils import CryptographyDeprecationWarning
 
 from app.errors import MaterialError
-from app.tls.certificates import describe
+from app.tls.certificates import describe, instant
 from app.tls.files import SetContent
 from app.tls.model import CertificateInfo
 
+_KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.+?-----END \1-----", re.DOTALL)
 _CRL = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
 
 
@@ -45,7 +46,11 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     key_pem: bytes
     chain: tuple[CertificateInfo, ...]
 
+    def __repr__(self) -> str:
+        return f"Identity({self.cert_file!r}, serial={self.chain[0].serial!r})"  # never the key
+
     def fault_at(self, now: float) -> Fault | None:
+        """What speaks against putting it in force."""
         for certificate in self.chain:
             if now < certificate.not_before:
                 return Fault("not_yet_valid", f"{self.cert_file}: {describe(certificate)} is not valid yet")
@@ -53,7 +58,12 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
                 return Fault("expired", f"{self.cert_file}: {describe(certificate)} has expired")
         return None
 
+    def unusable_at(self, now: float) -> Fault | None:
+        """Why it cannot even be used where it is in force already: a leaf has no half measures."""
+        return self.fault_at(now)
+
     def dates(self) -> list[float]:
+        """When `fault_at` may change."""
         return [date for each in self.chain for date in (each.not_before, each.not_after)]
 
 
@@ -90,36 +100,59 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
             if each.not_before <= now < each.not_after
         ]
 
-    def fault_at(self, now: float) -> Fault | None:
-        valid = self.valid_at(now)
-        if not valid:
-            ends = ", ".join(describe(each) for each in self.authorities[:3])
-            return Fault("no_valid_ca", f"{self.ca_file}: no CA of the bundle is valid now ({ends})")
-        if self.crl_file:
-            return self._crl_fault(valid, now)
-        return None
+    def usable_at(self, now: float) -> list[int]:
+        """Positions of the certificates under which a peer is let in: valid, and with a current CRL where
+        CRLs are asked for."""
+        return [each for each in self.valid_at(now) if self.crl_fault(self.certificates[each], now) is None]
 
-    def _crl_fault(self, valid: Iterable[int], now: float) -> Fault | None:
-        for position in valid:
-            name = self.certificates[position].subject.public_bytes()
-            own = [crl for crl in self.crls if crl.issuer_name == name]
-            if not own:
-                subject = self.authorities[position].subject
-                return Fault(
-                    "crl_missing", f"{self.crl_file}: no CRL of {subject}, which {self.ca_file} trusts"
-                )
-            if not any(crl.last_update <= now < crl.next_update for crl in own):
-                return Fault(
-                    "crl_stale", f"{self.crl_file}: the CRL of {own[0].issuer} is past its nextUpdate"
-                )
-        return None
+    def has_orphans_at(self, now: float) -> bool:
+        """Whether a valid CA is there without the one that issued it, and so has to be an anchor itself."""
+        valid = [self.certificates[position] for position in self.valid_at(now)]
+        subjects = {each.subject for each in valid}
+        return any(each.issuer not in subjects for each in valid)
+
+    def fault_at(self, now: float) -> Fault | None:
+        """What speaks against putting it in force: one CRL that is missing or stale is enough."""
+        if not self.valid_at(now):
+            return self._none_valid()
+        faults = (self.crl_fault(self.certificates[each], now) for each in self.valid_at(now))
+        return next((fault for fault in faults if fault is not None), None)
+
+    def unusable_at(self, now: float) -> Fault | None:
+        """Why nobody can be let in any more where it is in force already. A CRL that goes stale shuts out its
+        own CA (OpenSSL sees to that), and the others stay."""
+        if self.usable_at(now):
+            return None
+        return self.fault_at(now)
+
+    def _none_valid(self) -> Fault:
+        ends = ", ".join(describe(each) for each in self.authorities[:3])
+        return Fault("no_valid_ca", f"{self.ca_file}: no CA of the bundle is valid now ({ends})")
+
+    def crl_fault(self, authority: x509.Certificate, now: float) -> Fault | None:
+        """Why what `authority` issued cannot be checked for revocation; None when it can, or need not."""
+        if not self.crl_file or not is_authority(authority):
+            return None
+        name = authority.subject.public_bytes()
+        own = [crl for crl in self.crls if crl.issuer_name == name]
+        subject = authority.subject.rfc4514_string()
+        if not own:
+            return Fault("crl_missing", f"{self.crl_file}: no CRL of {subject}, which {self.ca_file} trusts")
+        if any(crl.last_update <= now < crl.next_update for crl in own):
+            return None
+        if all(now < crl.last_update for crl in own):
+            return Fault("crl_stale", f"{self.crl_file}: the CRL of {subject} is not valid yet")
+        ended = instant(max(crl.next_update for crl in own))
+        return Fault("crl_stale", f"{self.crl_file}: the CRL of {subject} is past its nextUpdate, {ended}")
 
     def dates(self) -> list[float]:
+        """When `fault_at`, `valid_at` or `usable_at` may change."""
         dates = [date for each in self.authorities for date in (each.not_before, each.not_after)]
         return dates + [date for crl in self.crls for date in (crl.last_update, crl.next_update)]
 
     @property
     def next_update(self) -> float | None:
+        """When the first CRL goes stale; None without CRLs."""
         return min((crl.next_update for crl in self.crls), default=None)
 
 
@@ -139,15 +172,22 @@ def _certificates(path: str, pem: bytes) -> list[x509.Certificate]:
 def parse_identity(cert_file: str, key_file: str, content: SetContent) -> Identity:
     """The pair in `content` (certificate file, key file).
 
-    :raises MaterialError: ``parse``, ``torn``, ``key_mismatch`` or ``chain_order``.
+    :raises MaterialError: ``parse``, ``torn``, ``encrypted_key``, ``key_mismatch`` or ``chain_order``.
     """
     cert_pem, key_pem = content.files
     chain = _certificates(cert_file, cert_pem)
+    # Tools write parameters before the key, or certificate and key into one file.
+    block = _KEY.search(key_pem)
+    if block is None and b"PRIVATE KEY-----" in key_pem:
+        raise MaterialError("torn", f"{key_file}: the key in it is cut short")
+    if block is None:
+        raise MaterialError("parse", f"{key_file}: no PEM private key in it")
+    key_pem = block.group(0) + b"\n"
     try:
         key = serialization.load_pem_private_key(key_pem, password=None)
     except TypeError:
         raise MaterialError(
-            "parse", f"{key_file}: the key is encrypted; store it without a password"
+            "encrypted_key", f"{key_file}: the key is encrypted; store it without a password"
         ) from None
     except (ValueError, UnsupportedAlgorithm):
         # The library's text may quote what it read, so it stays out.
@@ -156,7 +196,7 @@ def parse_identity(cert_file: str, key_file: str, content: SetContent) -> Identi
     if key.public_key().public_bytes(*form) != chain[0].public_key().public_bytes(*form):
         raise MaterialError("key_mismatch", f"{key_file}: does not belong to the certificate in {cert_file}")
     for position, (certificate, issuer) in enumerate(pairwise(chain), start=1):
-        if not _issued_by(certificate, issuer):
+        if not issued_by(certificate, issuer):
             raise MaterialError(
                 "chain_order",
                 f"{cert_file}: certificate {position} is not signed by certificate {position + 1};"
@@ -219,7 +259,18 @@ def _crls(path: str, pem: bytes, authorities: Sequence[x509.Certificate]) -> lis
     return found
 
 
-def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether it may issue certificates. A bundle may also pin a leaf that issues none."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return certificate.version is x509.Version.v1  # roots from before version 3 have no extensions
+    except ValueError:
+        return False
+
+
+def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether `issuer` signed `certificate`: names and signature."""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature):
