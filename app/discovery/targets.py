@@ -10,6 +10,9 @@ from app.config.addresses import split_address
 SUFFIXES = (".json", ".yaml", ".yml")
 """Names that are read; Prometheus takes the same."""
 
+MAX_DEPTH = 10
+"""Of lists and mappings in YAML; a list of target groups has four."""
+
 
 class TargetsError(ValueError):
     """A file that is not a list of target groups. The message says why, in one line."""
@@ -48,8 +51,6 @@ def parse_targets(raw: bytes, *, json: bool) -> TargetList:
         raise TargetsError(_one_line(str(error))) from error
     except yaml.YAMLError as error:
         raise TargetsError(_one_line(str(error))) from error
-    except RecursionError as error:
-        raise TargetsError("nested too deeply") from error
     addresses, faults = [], []
     for group in groups:
         for target in group.targets:
@@ -65,8 +66,22 @@ def parse_targets(raw: bytes, *, json: bool) -> TargetList:
 def _decoded(raw: bytes, *, json: bool) -> list[_TargetGroup]:
     if json:
         return msgspec.json.decode(raw, type=list[_TargetGroup])
+    _check_depth(raw)
     # A comment alone gives None, which conversion refuses: it is no list either.
     return msgspec.convert(yaml.load(raw, Loader=yaml.CSafeLoader), list[_TargetGroup])
+
+
+def _check_depth(raw: bytes) -> None:
+    """libyaml's events come one by one, while its tree is built by recursion in C: deep nesting there is a
+    segmentation fault, not an exception."""
+    depth = 0
+    for event in yaml.parse(raw, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise TargetsError("nested too deeply for a list of target groups")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _one_line(text: str) -> str:

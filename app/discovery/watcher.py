@@ -14,6 +14,9 @@ from watchfiles import awatch
 RETRY = 5.0
 """Seconds until watching is tried again after it failed; polling goes on meanwhile."""
 
+BLIND_TIME = 500
+"""Milliseconds after which a new watch is known to be set up, if nothing changed until then."""
+
 log = structlog.get_logger()
 
 Place = tuple[str, int, int]
@@ -80,18 +83,18 @@ class DirectoryWatcher:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        watched: frozenset[Place] = frozenset()
         while True:
             self._changed = anyio.Event()
-            places = frozenset(place for each in self._subscriptions for place in each.places)
+            directories = sorted({path for each in self._subscriptions for path, _, _ in each.places})
+            stop = anyio.Event()
             async with anyio.create_task_group() as tasks:
-                if places:
-                    tasks.start_soon(self._watch, sorted({path for path, _, _ in places}))
-                    # Between the old watch and the new one nobody watched.
-                    self._notify(path for path, _, _ in (places if watched else ()))
-                watched = places
-                await self._changed.wait()
-                tasks.cancel_scope.cancel()
+                if directories:
+                    tasks.start_soon(self._watch, directories, stop)
+                try:
+                    await self._changed.wait()
+                finally:
+                    # Cancelling awatch does not end its thread, only its time limit of seconds would.
+                    stop.set()
 
     def _notify(self, paths: Iterable[str]) -> None:
         touched = set(paths)
@@ -99,21 +102,31 @@ class DirectoryWatcher:
             if any(path in touched for path, _, _ in subscription.places):
                 subscription.notify()
 
-    async def _watch(self, directories: list[str]) -> None:
-        while True:
+    async def _watch(self, directories: list[str], stop: anyio.Event) -> None:
+        while not stop.is_set():
             try:
-                async for changes in awatch(
-                    *directories,
-                    recursive=False,
-                    watch_filter=None,
-                    debounce=200,
-                    step=50,
-                    ignore_permission_denied=True,
-                ):
-                    paths = {path for _, path in changes}
-                    self._notify(paths | {os.path.dirname(path) for path in paths})
+                await self._watch_once(directories, stop)
             except (OSError, RuntimeError) as error:
                 # No inotify watches left, or a directory went away since it was looked at.
                 log.warning("watching directories of file SD failed; polling goes on", err=str(error))
-            await anyio.sleep(RETRY)
-            self._notify(directories)
+                with anyio.move_on_after(RETRY):
+                    await stop.wait()
+                self._notify(directories)
+
+    async def _watch_once(self, directories: list[str], stop: anyio.Event) -> None:
+        blind = True
+        async for changes in awatch(
+            *directories,
+            recursive=False,
+            watch_filter=None,
+            debounce=200,
+            step=50,
+            stop_event=stop,
+            rust_timeout=BLIND_TIME,
+            yield_on_timeout=True,
+            ignore_permission_denied=True,
+        ):
+            paths = {path for _, path in changes}
+            # What changed before inotify was set up is found by looking once more afterwards.
+            self._notify(directories if blind else paths | {os.path.dirname(path) for path in paths})
+            blind = False
