@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
+import anyio.abc
 import anyio.to_thread
 import structlog
 from prometheus_client import CollectorRegistry
@@ -42,10 +43,11 @@ class Interrupt:
         self.stop = anyio.Event()
         self.performing = False
 
-    async def watch(self) -> None:
+    async def watch(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """The first signal ends the calls, and the summary follows; a second one, or one before the first
         call, ends everything."""
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
             async for _ in signals:
                 if self.stop.is_set() or not self.performing:
                     self._scope.cancel()
@@ -111,7 +113,7 @@ async def _with_signals(duration: float | None, view: View) -> tuple[Summary | N
         with _own_log(logs / "demo.log"):
             async with anyio.create_task_group() as tasks:
                 interrupt = Interrupt(tasks.cancel_scope)
-                tasks.start_soon(interrupt.watch)
+                await tasks.start(interrupt.watch)
                 summary = await _demo(Path(root), duration, view, interrupt)
                 tasks.cancel_scope.cancel()
     return summary, interrupt.stop.is_set()
