@@ -5,6 +5,7 @@ found, which CA was trusted and which one signed, what expired when, and which i
 """
 
 import ssl
+import time
 from collections.abc import Sequence
 
 import msgspec
@@ -14,8 +15,14 @@ from app.tls.model import CertificateInfo, Material, TlsPolicy
 from app.tls.peer import shown_chain
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h.
-_EXPIRED, _NOT_YET_VALID, _REVOKED, _CRL_EXPIRED, _NO_CRL = 10, 9, 23, 12, 3
+_NO_CRL, _CRL_NOT_YET_VALID, _CRL_EXPIRED, _NO_CRL_ISSUER = 3, 11, 12, 33
+_NOT_YET_VALID, _EXPIRED, _REVOKED, _PURPOSE = 9, 10, 23, 26
 _HOST_MISMATCH, _IP_MISMATCH = 62, 64
+_WEAK = (66, 67, 68)  # key of the leaf, key of a CA, digest of a signature
+
+# What OpenSSL says of bytes that are no TLS record.
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "PACKET_LENGTH_TOO_LONG")
+_NO_COMMON_VERSION = ("UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS_AVAILABLE", "VERSION_TOO_LOW")
 
 # What a peer's alert says of the certificate that we showed it.
 _ALERTS = {
@@ -56,15 +63,39 @@ def explain_handshake(
     :param material: what we used.
     :param objects: the TLS objects of the attempt; the last one knows what the peer showed.
     """
-    shown = _shown(objects)
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _verification(error, name, material, shown)
-    if isinstance(error, ssl.SSLError):
-        return _ssl_error(error, material, policy)
-    if isinstance(error, TimeoutError):
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return _ssl_error(error, name, material, policy, objects)
+    if isinstance(error, TimeoutError) or "handshake is taking longer" in str(error):
         return HandshakeFailure("timeout", "the TLS handshake was not finished in time")
-    if isinstance(error, ConnectionError | EOFError | OSError):
+    if isinstance(error, EOFError | OSError):
         return refused_without_reason(material)
+    return HandshakeFailure("other", f"the TLS handshake failed: {error!r}")
+
+
+def explain_accept(
+    error: BaseException,
+    *,
+    policy: TlsPolicy,
+    material: Material,
+    objects: Sequence[ssl.SSLObject] = (),
+) -> HandshakeFailure:
+    """Why a handshake that a client began with us failed; parameters as in `explain_handshake`."""
+    if isinstance(error, ssl.SSLError):
+        if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+            wanted = f"one of {_trusted(material)} is wanted"
+            return HandshakeFailure("no_certificate", f"the client showed no certificate; {wanted}")
+        if error.reason == "NO_SHARED_CIPHER":
+            return HandshakeFailure("handshake_failure", "the client and we share no cipher")
+        if not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return _ssl_error(error, "", material, policy, objects)
+    if isinstance(error, TimeoutError) or "handshake is taking longer" in str(error):
+        return HandshakeFailure("timeout", "the client did not finish the TLS handshake in time")
+    if isinstance(error, EOFError | OSError):
+        return HandshakeFailure(
+            "connection_closed",
+            "the client closed the connection during the TLS handshake without saying why;"
+            f" {_offered(material.identity)}, which it may not accept",
+        )
     return HandshakeFailure("other", f"the TLS handshake failed: {error!r}")
 
 
@@ -81,53 +112,83 @@ def _offered(identity: CertificateInfo | None) -> str:
     return f"we offered {describe(identity)}" if identity else "we offered no client certificate"
 
 
-def _shown(objects: Sequence[ssl.SSLObject]) -> CertificateInfo | None:
+def _chain(objects: Sequence[ssl.SSLObject]) -> list[CertificateInfo]:
     for tls in reversed(objects):
-        chain = shown_chain(tls)
+        try:
+            chain = [certificate_info(each) for each in shown_chain(tls)]
+        except ValueError:
+            continue  # a peer may show what is no certificate
         if chain:
-            return certificate_info(chain[0])
-    return None
+            return chain
+    return []
 
 
 def _trusted(material: Material) -> str:
     if not material.trust:
         return "the system's roots"
-    return ", ".join(each.subject for each in material.trust[:5])
+    more = len(material.trust) - 5
+    return ", ".join(each.subject for each in material.trust[:5]) + (f" and {more} more" if more > 0 else "")
 
 
 def _verification(
-    error: ssl.SSLCertVerificationError, name: str, material: Material, shown: CertificateInfo | None
+    error: ssl.SSLError, name: str, material: Material, chain: Sequence[CertificateInfo]
 ) -> HandshakeFailure:
-    code = error.verify_code
-    what = describe(shown) if shown else "a certificate"
+    # Our own check after OpenSSL's (see ObservedContext.recheck) has a sentence, and no code.
+    code = getattr(error, "verify_code", None)
+    said = getattr(error, "verify_message", "") or str(error)
+    what = describe(chain[0]) if chain else "it"
     if code in (_HOST_MISMATCH, _IP_MISMATCH):
-        names = ", ".join(shown.sans) if shown else "other names"
+        names = ", ".join(chain[0].sans) if chain and chain[0].sans else "no name at all"
         return HandshakeFailure("name_mismatch", f"the peer's certificate is for {names}, not for {name}")
     if code == _EXPIRED:
-        ended = f" on {instant(shown.not_after)}" if shown else ""
-        return HandshakeFailure("expired", f"the peer's certificate, or its CA, expired{ended}: {what}")
+        return HandshakeFailure("expired", _ended(chain))
     if code == _NOT_YET_VALID:
         return HandshakeFailure("not_yet_valid", f"the peer's certificate is not valid yet: {what}")
     if code == _REVOKED:
-        return HandshakeFailure("revoked", f"the peer's certificate is revoked: {what}")
-    if code in (_CRL_EXPIRED, _NO_CRL):
-        return HandshakeFailure("crl", f"{error.verify_message}: no current CRL for {what}")
-    issuer = shown.issuer if shown else "a CA"
+        return HandshakeFailure("revoked", f"the peer's certificate, or a CA above it, is revoked: {what}")
+    if code in (_CRL_EXPIRED, _NO_CRL, _CRL_NOT_YET_VALID, _NO_CRL_ISSUER):
+        return HandshakeFailure("crl", f"{said}: no current CRL to check {what} with")
+    if code == _PURPOSE:
+        side = "a server" if name else "a client"
+        return HandshakeFailure("purpose", f"the peer's certificate is not meant for {side}: {what}")
+    if code in _WEAK:
+        return HandshakeFailure("weak", f"the peer's chain is too weak for OpenSSL: {said}: {what}")
+    if code is None and said:
+        return HandshakeFailure("certificate", f"the peer's certificate is refused: {said}")
+    issuer = chain[-1].issuer if chain else "a CA"
     return HandshakeFailure(
         "unknown_ca",
-        f"the peer's certificate {what} was issued by {issuer}, which is not trusted"
-        f" (trusted: {_trusted(material)}): {error.verify_message}",
+        f"the peer's certificate {what} leads to {issuer}, which is not trusted"
+        f" (trusted: {_trusted(material)}): {said}",
     )
 
 
-def _ssl_error(error: ssl.SSLError, material: Material, policy: TlsPolicy) -> HandshakeFailure:
+def _ended(chain: Sequence[CertificateInfo]) -> str:
+    now = time.time()
+    for position, each in enumerate(chain):
+        if each.not_after <= now:
+            whose = "certificate" if position == 0 else "intermediate CA"
+            return f"the peer's {whose} expired on {instant(each.not_after)}: {describe(each)}"
+    return f"the CA above the peer's certificate expired: {describe(chain[0]) if chain else 'unknown'}"
+
+
+def _ssl_error(
+    error: ssl.SSLError,
+    name: str,
+    material: Material,
+    policy: TlsPolicy,
+    objects: Sequence[ssl.SSLObject],
+) -> HandshakeFailure:
     reason = error.reason or ""
-    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"):
-        return HandshakeFailure("not_tls", "the peer does not speak TLS; is it a plaintext endpoint?")
-    if reason in ("UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS_AVAILABLE", "VERSION_TOO_LOW"):
+    if isinstance(error, ssl.SSLCertVerificationError) or reason == "CERTIFICATE_VERIFY_FAILED":
+        return _verification(error, name, material, _chain(objects))
+    if reason in _NOT_TLS or reason == "RECORD_LAYER_FAILURE":
+        hint = "is it a plaintext endpoint?" if name else "this port takes TLS only"
+        return HandshakeFailure("not_tls", f"the peer does not speak TLS; {hint}")
+    if reason in _NO_COMMON_VERSION:
         return HandshakeFailure(
             "protocol_version",
-            f"the peer does not offer TLS {policy.min_version}; set min_version if it cannot",
+            f"the peer does not offer TLS {policy.min_version}; set the minimum version if it cannot",
         )
     for alert, (slug, sentence) in _ALERTS.items():
         if reason.endswith(f"ALERT_{alert}"):
