@@ -58,9 +58,17 @@ class ServerCall(Protocol):
     """One call in a handler's hands. The handler returns to end with OK, raises CallError to fail, and is
     cancelled when the client goes away or the deadline passes."""
 
-    method: str  # /package.Service/Method
-    metadata: Metadata
-    peer: Peer
+    @property
+    def method(self) -> str:
+        """/package.Service/Method"""
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the client sent with the call, less what is HTTP's and gRPC's own."""
+
+    @property
+    def peer(self) -> Peer:
+        """Who calls."""
 
     @property
     def remaining(self) -> float | None:
