@@ -100,7 +100,10 @@ class ListJudge:
         self._expected = list(expected)
 
     def __call__(self, answer: bytes) -> str:
-        values, warnings = self._read(answer)
+        try:
+            values, warnings = self._read(answer)
+        except Exception as error:  # betterproto2 raises whatever the broken bytes led it to
+            return f"the answer cannot be read: {error}"
         if warnings:
             return f"a warning: {warnings[0]}"
         if values != self._expected:

@@ -71,6 +71,7 @@ def test_lists() -> None:
     right = LabelNamesResponse(names=sorted({name for series in STORE.series for name, _ in series.labels}))
     assert question.judge(bytes(right)) == ""
     assert question.judge(bytes(LabelNamesResponse(names=right.names[1:]))) != ""
+    assert question.judge(b"\x0a").startswith("the answer cannot be read")
     assert "warning" in question.judge(bytes(LabelNamesResponse(names=right.names, warnings=["gone"])))
 
 
