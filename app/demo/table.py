@@ -12,18 +12,9 @@ from app.demo.driver import Tally
 
 _SHOWN_EVENTS = 8
 
-_COLUMNS = (
-    ("group", "left"),
-    ("endpoint", "left"),
-    ("TLS", "left"),
-    ("peer identity", "left"),
-    ("serial", "right"),
-    ("expires in", "right"),
-    ("connected", "right"),
-    ("handshakes", "right"),
-    ("calls", "right"),
-    ("failures", "right"),
-)
+_IDENTITY = "peer identity"
+_LEFT = ("group", "endpoint", "TLS", _IDENTITY)
+_RIGHT = ("serial", "expires", "age", "handshakes", "calls", "failures")
 
 
 def relative(seconds: float | None) -> str:
@@ -46,7 +37,7 @@ def _cells(row: EndpointRow, now: float) -> list[str | Text]:
     return [
         row.group,
         row.address,
-        row.version or Text("plaintext", style="dim"),
+        row.version.removeprefix("TLSv") or Text("none" if row.connected_at else "", style="dim"),
         row.identity,
         short_serial(row.serial),
         relative(lifetime),
@@ -70,9 +61,13 @@ def picture(
     :param events: (seconds since the epoch, what happened), newest last.
     """
     now = time.time()
-    table = Table(title="crossrealm: one querier, three realms", title_justify="left", expand=False)
-    for name, side in _COLUMNS:
-        table.add_column(name, justify="right" if side == "right" else "left", no_wrap=True)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left")
+    table.title = "crossrealm: one querier, three realms"
+    for name in _LEFT:
+        # In a narrow terminal the identity is folded, and everything else stays readable.
+        table.add_column(name, no_wrap=name != _IDENTITY, overflow="fold")
+    for name in _RIGHT:
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row, now))
     told = [
