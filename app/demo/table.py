@@ -14,7 +14,7 @@ _SHOWN_EVENTS = 8
 
 _IDENTITY = "peer identity"
 _LEFT = ("group", "endpoint", "TLS", _IDENTITY)
-_RIGHT = ("serial", "expires", "age", "handshakes", "calls", "failures")
+_RIGHT = ("serial", "expires", "age", "handshakes", "calls", "failed")
 
 
 def relative(seconds: float | None) -> str:
