@@ -31,7 +31,7 @@ logs stay in ``tmp_path / "logs"``.
 """
 
 from app.demo.board import EndpointRow
-from app.demo.dataset import Shape
+from app.demo.dataset import Dataset, Shape
 from app.demo.driver import Tally
 from app.demo.pki import Authority
 from app.demo.realms import Front, Realm, write_endpoints
@@ -45,6 +45,7 @@ from tests.harness.world import World, world
 __all__ = [
     "Authority",
     "Counts",
+    "Dataset",
     "EndpointRow",
     "Faults",
     "Front",
