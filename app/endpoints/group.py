@@ -70,7 +70,7 @@ class Group:
         """Whether each endpoint has answered or failed once."""
         if self.crashed:
             return True
-        endpoints = [self._endpoints.get(address) for address in self._addresses]
+        endpoints = (self._endpoints.get(address) for address in self._addresses)
         return all(each is not None and each.state.state is not State.NEW for each in endpoints)
 
     def claims(self) -> Claims:

@@ -9,6 +9,9 @@ START_SPACING = 0.005
 """Seconds between the first polls of endpoints that appear together. Each begins with a handshake, of
 milliseconds of CPU; all at once would hold up every request."""
 
+START_LIMIT = 20.0
+"""Seconds within which every new endpoint is asked for the first time, however many they are."""
+
 
 class PollSchedule(msgspec.Struct, frozen=True):
     """One endpoint's times: its first poll, then one in every interval at its own phase.
@@ -46,13 +49,19 @@ class Stagger:
     def schedule(self) -> PollSchedule:
         """For the next endpoint."""
         self._given += 1
-        return PollSchedule(self._interval, math.modf(self._given * GOLDEN_FRACTION)[0] * self._interval)
+        return PollSchedule(self._interval, self._fraction() * self._interval)
 
     def first_poll(self, now: float) -> float:
         """When the next new endpoint is asked for the first time: at once, or `START_SPACING` after the one
-        before it, but at most one interval from `now`."""
-        self._last_first = min(max(now, self._last_first + START_SPACING), now + self._interval)
-        return self._last_first
+        before it. Those who would wait longer than `START_LIMIT` are spread over it, closer together."""
+        after_last = max(now, self._last_first + START_SPACING)
+        if after_last > now + START_LIMIT:
+            return now + self._fraction() * START_LIMIT
+        self._last_first = after_last
+        return after_last
+
+    def _fraction(self) -> float:
+        return math.modf(self._given * GOLDEN_FRACTION)[0]
 
 
 class RestartBackoff:

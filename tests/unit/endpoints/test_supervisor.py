@@ -2,6 +2,8 @@ from itertools import pairwise
 
 import anyio
 import pytest
+import structlog
+import structlog.testing
 
 from app.config.model import EndpointGroup, Mode, TlsConfig
 from app.endpoints.model import State
@@ -301,3 +303,59 @@ async def test_groups_cannot_be_changed_before_the_start() -> None:
     bench = Bench()
     with pytest.raises(RuntimeError):
         bench.endpoints.reconcile([])
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.0005, 0.003, 0.006, 1.0, 4.99, 5.0, 7.5, 12.0])
+async def test_stopped_at_any_moment_nothing_stays_open(moment: float) -> None:
+    bench = Bench()
+    bench.network.answers.update({B: refused(), C: anyio.sleep_forever})
+    async with bench.running(group("eu", A, C, tls=TLS), group("us", B)) as endpoints:
+        await anyio.sleep(moment)
+        endpoints.lease()
+    assert not any(each.running for each in bench.network.channels)
+    assert all(each.closed_with for each in bench.network.channels)
+    assert bench.certificates.groups == []
+
+
+async def test_a_stop_cuts_short_the_grace_of_a_removal() -> None:
+    bench = Bench(lease_grace=300, close_grace=5)
+    async with bench.running(group("eu", A, tls=TLS)) as endpoints:
+        await endpoints.wait_first_round()
+        endpoints.lease()
+        endpoints.reconcile([])
+        await anyio.sleep(10)
+        assert bench.network.of(A).running
+        stopped_at = anyio.current_time()
+    assert anyio.current_time() - stopped_at == pytest.approx(5, abs=0.1)
+    assert not bench.network.of(A).running
+
+
+async def test_duplicate_external_labels_are_logged_once() -> None:
+    bench = Bench()
+    bench.network.answers.update({A: info_bytes(zone="a"), B: info_bytes("rule", zone="a")})
+    with structlog.testing.capture_logs() as logs:
+        async with bench.running(group("eu", A), group("us", B, C)) as endpoints:
+            await endpoints.wait_first_round()
+            await anyio.sleep(60)
+    warnings = [each for each in logs if "same external labels" in each["event"]]
+    assert [(each["endpoint"], each["others"], each["group"]) for each in warnings] == [(B, A, "us")]
+
+
+async def test_the_log_says_what_changed_and_nothing_else() -> None:
+    bench = Bench()
+    async with bench.running(group("eu", A)) as endpoints:
+        await endpoints.wait_first_round()
+        with structlog.testing.capture_logs() as logs:
+            await anyio.sleep(20)
+            bench.network.answers[A] = refused("expired")
+            await anyio.sleep(20)
+            bench.network.answers[A] = refused("unknown CA")
+            await anyio.sleep(20)
+            bench.network.answers[A] = info_bytes(zone="a")
+            await anyio.sleep(20)
+    assert [(each["log_level"], each.get("reason")) for each in logs] == [
+        ("warning", "expired"),
+        ("warning", "unknown CA"),
+        ("info", None),
+    ]
+    assert all((each["group"], each["endpoint"]) == ("eu", A) for each in logs)
