@@ -10,6 +10,9 @@ from collections.abc import Callable
 from app.errors import CallError, Code, FailureKind
 
 PREFIX_SIZE = 5
+BLOCK_SIZE = 512 * 1024
+"""Bytes after which a block ends, with the message that is begun: large enough to read in bulk, small enough
+that a reader which copies it does not hold the whole window twice."""
 
 
 class InboundBuffer:
@@ -29,7 +32,8 @@ class InboundBuffer:
         self._grant = grant
         self._credit = window
         self._data = bytearray()
-        self._scanned = 0
+        self._start = 0
+        """Of what was not handed out yet; what is before it goes with the next block."""
         self._held = 0
         self._consumed = 0
         self._advanced = 0
@@ -76,7 +80,7 @@ class InboundBuffer:
     # -- the reader's side
 
     async def next_block(self) -> bytearray | None:
-        """All complete messages, at least one; None at the end.
+        """Complete messages that have arrived, at least one, about `BLOCK_SIZE` at most; None at the end.
 
         The block before counts as consumed.
 
@@ -85,12 +89,12 @@ class InboundBuffer:
         self.release()
         while True:
             end = self._scan()
-            if end:
+            if end > self._start:
                 return self._take(end)
             if self._failure is not None:
                 raise self._failure
             if self._ended:
-                if self._data:
+                if len(self._data) > self._start:
                     raise CallError(
                         Code.INTERNAL, "the answer ended in the middle of a message", FailureKind.PROTOCOL
                     )
@@ -119,9 +123,10 @@ class InboundBuffer:
             self._grant(size)
 
     def _scan(self) -> int:
-        """The end of the last complete message."""
-        data, position, size = self._data, self._scanned, len(self._data)
-        while size - position >= PREFIX_SIZE:
+        """The end of the last complete message that goes into the next block."""
+        data, position, size = self._data, self._start, len(self._data)
+        limit = position + BLOCK_SIZE
+        while size - position >= PREFIX_SIZE and position < limit:
             length = int.from_bytes(data[position + 1 : position + PREFIX_SIZE], "big")
             if data[position]:
                 raise CallError(
@@ -138,19 +143,20 @@ class InboundBuffer:
             if size - position - PREFIX_SIZE < length:
                 break
             position += PREFIX_SIZE + length
-        self._scanned = position
         return position
 
     def _take(self, end: int) -> bytearray:
-        block = self._data
-        if end == len(block):
+        block, start = self._data, self._start
+        self._held = end - start
+        if end == len(block) and start == 0:
             self._data = bytearray()
-        else:
-            self._data = block[end:]
-            del block[end:]
-        self._scanned = 0
-        self._held = end
-        return block
+            return block
+        taken = block[start:end]
+        self._start = end
+        if end * 2 >= len(block):  # so that each byte is moved once or twice at most
+            del block[:end]
+            self._start = 0
+        return taken
 
     def _let_message_in(self) -> None:
         """Where one message is larger than what is left of the window, lend it the rest."""
@@ -158,9 +164,10 @@ class InboundBuffer:
             self._return(self._consumed)
             self._consumed = 0
         wanted = PREFIX_SIZE
-        if len(self._data) >= PREFIX_SIZE:
-            wanted += int.from_bytes(self._data[1:PREFIX_SIZE], "big")
-        missing = wanted - len(self._data) - self._credit
+        held = len(self._data) - self._start
+        if held >= PREFIX_SIZE:
+            wanted += int.from_bytes(self._data[self._start + 1 : self._start + PREFIX_SIZE], "big")
+        missing = wanted - held - self._credit
         if missing > 0:
             self._advanced += missing
             self._return(missing)

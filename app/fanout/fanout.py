@@ -1,0 +1,225 @@
+"""One request to all endpoints that can answer it."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import anyio
+
+from app.endpoints.model import EndpointSource, EndpointView, Snapshot
+from app.errors import CallError, Code
+from app.fanout.merging import Merge, Send
+from app.fanout.metrics import FanoutMetrics
+from app.fanout.model import FanoutOptions, RequestContext
+from app.fanout.partial import Warnings, aborts, name_of, report_missing
+from app.fanout.selection import Choice, Matcher, against_selector, choose, compiled
+from app.fanout.source import Source
+from app.pb.thanos import (
+    LabelNamesRequest,
+    LabelNamesResponse,
+    LabelValuesRequest,
+    LabelValuesResponse,
+    SeriesRequest,
+)
+
+BATCH = 64
+"""Series to a message that endpoints are asked for: one a message costs twice the time to receive."""
+SMALLEST_WINDOW = 256 * 1024
+LABEL_NAMES = "/thanos.Store/LabelNames"
+LABEL_VALUES = "/thanos.Store/LabelValues"
+
+LabelRequest = LabelNamesRequest | LabelValuesRequest
+Answer = tuple[list[str], list[str]]
+"""Names or values, and warnings."""
+
+
+class Fanout:
+    """Stateless: what changes is the endpoints' and each request's own."""
+
+    def __init__(self, source: EndpointSource, options: FanoutOptions, metrics: FanoutMetrics) -> None:
+        self._source = source
+        self._options = options
+        self._metrics = metrics
+
+    # -- Series
+
+    async def series(self, request: bytes, context: RequestContext, send: Send) -> None:
+        """Merge the series of all endpoints that can match, and hand them to `send` as framed messages.
+
+        :param request: a SeriesRequest; what is not known in it goes to the endpoints as it is.
+        :raises CallError: the request is not valid, or something is missing and the client wants all.
+        """
+        parsed = _parsed(SeriesRequest, request)
+        batch, limit = parsed.response_batch_size, parsed.limit
+        warnings = Warnings(aborts(parsed.partial_response_disabled, parsed.partial_response_strategy))
+        matchers = self._narrowed(parsed)
+        if matchers is None:
+            return
+        with self._source.lease() as snapshot:
+            replica_labels = list(parsed.without_replica_labels)
+            choice = self._choice(
+                snapshot, matchers, parsed.min_time, parsed.max_time, replica_labels, warnings, "Series"
+            )
+            parsed.response_batch_size = BATCH
+            forwarded = bytes(parsed)
+            sources = [self._series_source(view, replica_labels) for view in choice.asked]
+            window = max(SMALLEST_WINDOW, self._options.request_budget // max(1, len(sources)))
+            deadline = None if context.timeout is None else time.monotonic() + context.timeout
+            async with anyio.create_task_group() as tasks:
+                for source in sources:
+                    tasks.start_soon(_read, source, forwarded, deadline, context, window)
+                merge = Merge(
+                    sources,
+                    batch=batch,
+                    limit=limit,
+                    response_timeout=self._options.response_timeout,
+                    warnings=warnings,
+                    send=send,
+                    metrics=self._metrics,
+                )
+                await merge.run()
+                tasks.cancel_scope.cancel()
+
+    def _series_source(self, view: EndpointView, replica_labels: Sequence[str]) -> Source:
+        supports = view.info is None or view.info.supports_without_replica_labels
+        without = () if supports else tuple(replica_labels)
+        if without:
+            self._metrics.resorted.labels(view.group).inc()
+        return Source(view, without=without, resort_buffer=self._options.resort_buffer)
+
+    def _narrowed(self, request: SeriesRequest | LabelRequest) -> list[Matcher] | None:
+        """Take the matchers out of `request` that the querier's own labels decide; the others, compiled, or
+        None when they contradict.
+
+        :raises CallError: a matcher is not valid, or a request for series has none left.
+        """
+        matchers = [compiled(matcher) for matcher in request.matchers]
+        selected = against_selector(matchers, self._options.selector_labels)
+        if not selected.matches:
+            return None
+        if isinstance(request, SeriesRequest) and not selected.remaining:
+            raise CallError(Code.INVALID_ARGUMENT, "no matchers specified (excluding selector labels)")
+        request.matchers = [request.matchers[position] for position in selected.remaining]
+        return [matchers[position] for position in selected.remaining]
+
+    def _choice(
+        self,
+        snapshot: Snapshot,
+        matchers: Sequence[Matcher],
+        min_time: int,
+        max_time: int,
+        replica_labels: Sequence[str],
+        warnings: Warnings,
+        method: str,
+    ) -> Choice:
+        if not snapshot.endpoints and warnings.abort:
+            raise CallError(Code.UNAVAILABLE, "No StoreAPIs available")
+        choice = choose(snapshot, matchers, min_time, max_time, frozenset(replica_labels))
+        self._metrics.asked.labels(method).observe(len(choice.asked))
+        report_missing(choice, self._options.missing_endpoints, warnings, self._metrics, method)
+        return choice
+
+    # -- labels
+
+    async def label_names(self, request: bytes, context: RequestContext) -> bytes:
+        """Names of all endpoints that can match, each once, sorted."""
+        parsed = _parsed(LabelNamesRequest, request)
+        names, warnings = await self._labels(
+            parsed, context, LABEL_NAMES, "fetch label names from store", _names
+        )
+        return bytes(LabelNamesResponse(names=_limited(names, parsed.limit), warnings=warnings))
+
+    async def label_values(self, request: bytes, context: RequestContext) -> bytes:
+        """Values of one label over all endpoints that can match, each once, sorted."""
+        parsed = _parsed(LabelValuesRequest, request)
+        if not parsed.label:
+            raise CallError(Code.INVALID_ARGUMENT, "label name parameter cannot be empty")
+        values, warnings = await self._labels(
+            parsed, context, LABEL_VALUES, "fetch label values from store", _values
+        )
+        return bytes(LabelValuesResponse(values=_limited(values, parsed.limit), warnings=warnings))
+
+    async def _labels(
+        self,
+        request: LabelRequest,
+        context: RequestContext,
+        method: str,
+        what: str,
+        parse: Callable[[bytes], Answer],
+    ) -> tuple[set[str], list[str]]:
+        """The union over the endpoints, and warnings."""
+        warnings = Warnings(aborts(request.partial_response_disabled, request.partial_response_strategy))
+        matchers = self._narrowed(request)
+        if matchers is None:
+            return set(), []
+        found: set[str] = set()
+        with self._source.lease() as snapshot:
+            choice = self._choice(
+                snapshot,
+                matchers,
+                request.start,
+                request.end,
+                request.without_replica_labels,
+                warnings,
+                method.rpartition("/")[2],
+            )
+            forwarded = bytes(request)
+            failures: list[str] = []
+
+            async def ask(view: EndpointView) -> None:
+                try:
+                    answer = await self._ask(view, method, forwarded, context)
+                    names, said = parse(answer)
+                except CallError as error:
+                    self._metrics.failures.labels(view.group, method.rpartition("/")[2]).inc()
+                    failures.append(f"{what} {name_of(view)}: {error}")
+                else:
+                    found.update(names)
+                    failures.extend(said)
+
+            async with anyio.create_task_group() as tasks:
+                for view in choice.asked:
+                    tasks.start_soon(ask, view)
+            for failure in failures:
+                warnings.add(failure)
+        return found, warnings.all
+
+    async def _ask(self, view: EndpointView, method: str, request: bytes, context: RequestContext) -> bytes:
+        limits = [each for each in (context.timeout, self._options.response_timeout) if each]
+        return await view.channel.unary(
+            method, request, timeout=min(limits, default=None), metadata=context.metadata
+        )
+
+
+async def _read(
+    source: Source, request: bytes, deadline: float | None, context: RequestContext, window: int
+) -> None:
+    timeout = None if deadline is None else max(0.001, deadline - time.monotonic())
+    await source.read(request, timeout=timeout, metadata=context.metadata, window=window)
+
+
+def _parsed(kind, message: bytes):  # type: ignore[no-untyped-def]
+    try:
+        return kind.parse(message)
+    except Exception as error:  # betterproto2 raises whatever the broken bytes led it to
+        raise CallError(Code.INVALID_ARGUMENT, f"not a {kind.__name__}: {error}") from None
+
+
+def _names(answer: bytes) -> Answer:
+    parsed = _answer(LabelNamesResponse, answer)
+    return parsed.names, parsed.warnings
+
+
+def _values(answer: bytes) -> Answer:
+    parsed = _answer(LabelValuesResponse, answer)
+    return parsed.values, parsed.warnings
+
+
+def _answer(kind, message: bytes):  # type: ignore[no-untyped-def]
+    try:
+        return kind.parse(message)
+    except Exception as error:
+        raise CallError(Code.INTERNAL, f"the answer is not a {kind.__name__}: {error}") from None
+
+
+def _limited(found: set[str], limit: int) -> list[str]:
+    return sorted(found)[:limit] if limit > 0 else sorted(found)

@@ -1,0 +1,32 @@
+"""What fan-out is told: by the configuration, and with each request."""
+
+import msgspec
+
+from app.config.model import MissingEndpoints
+from app.endpoints.model import Labels
+from app.rpc.model import Metadata
+
+
+class FanoutOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    :param selector_labels: the querier's own labels, sorted by name.
+    :param response_timeout: seconds that the merge waits for one endpoint; 0 is no limit.
+    :param resort_buffer: bytes that one endpoint's answer may take up when it has to be sorted here.
+    :param request_budget: bytes that the endpoints of one request may send ahead of the merge, all together.
+    """
+
+    selector_labels: Labels = ()
+    missing_endpoints: MissingEndpoints = MissingEndpoints.WARN
+    response_timeout: float = 0.0
+    resort_buffer: int = 256 * 1024 * 1024
+    request_budget: int = 64 * 1024 * 1024
+
+
+class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    :param metadata: to be passed on to the endpoints.
+    :param timeout: seconds left of the client's deadline; None: it set none.
+    """
+
+    metadata: Metadata
+    timeout: float | None
