@@ -55,7 +55,7 @@ class EndpointInfo(msgspec.Struct, frozen=True, kw_only=True):
 class BlockStream(Protocol):
     """The answer of one streaming call, as `app.rpc.channel.ResponseStream` gives it."""
 
-    async def next_block(self) -> bytes | None:
+    async def next_block(self) -> bytes | bytearray | None:
         """Complete messages with their five-byte prefixes, all that have arrived; None at the OK end.
 
         :raises CallError: the call did not end with OK.
