@@ -31,9 +31,12 @@ handshake_objects: ContextVar[list[ssl.SSLObject] | None] = ContextVar("handshak
 """Where a task that connects or accepts finds the TLS object of its handshake after the handshake failed."""
 
 handshake_output: ContextVar[list[ssl.MemoryBIO] | None] = ContextVar("handshake_output", default=None)
-"""Where a task that accepts finds what OpenSSL wanted to send last: the alert that says why it refused."""
+"""Where a task that accepts finds, once a handshake has failed, what is left to send: the alert that says
+why. The event loops throw it away (measured: 0 bytes), and the client sees no more than a reset."""
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+_VERIFY_FAILED = "CERTIFICATE_VERIFY_FAILED"
 
 Recheck = Callable[[Sequence[bytes]], str | None]
 
@@ -41,16 +44,28 @@ Recheck = Callable[[Sequence[bytes]], str | None]
 class ObservedObject(ssl.SSLObject):
     """The TLS of one connection. Mutable: what `ObservedContext.wrap_bio` sets, once."""
 
+    outgoing: ssl.MemoryBIO | None = None
+    last_words: ssl.MemoryBIO | None = None
     recheck: Recheck | None = None
     first_context: ssl.SSLContext | None = None
     """Kept alive: OpenSSL holds on to its session cache and calls back into it on a second ClientHello."""
 
     def do_handshake(self) -> None:
-        super().do_handshake()
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError:
+            if self.last_words is not None and self.outgoing is not None:
+                self.last_words.write(self.outgoing.read())
+            raise
         if self.recheck is not None:
             reason = self.recheck(shown_chain(self))
             if reason is not None:
-                raise ssl.SSLCertVerificationError(reason)
+                error = ssl.SSLCertVerificationError(1, reason)
+                # As OpenSSL's own errors have them.
+                error.reason, error.verify_code, error.verify_message = _VERIFY_FAILED, 0, reason
+                raise error
 
 
 class ObservedContext(ssl.SSLContext):
@@ -75,7 +90,8 @@ class ObservedContext(ssl.SSLContext):
         if objects is not None:
             objects.append(made)
         if outputs is not None:
-            outputs.append(outgoing)
+            made.outgoing, made.last_words = outgoing, ssl.MemoryBIO()
+            outputs.append(made.last_words)
         return made
 
 

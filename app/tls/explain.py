@@ -79,12 +79,16 @@ def explain_accept(
     material: Material,
     objects: Sequence[ssl.SSLObject] = (),
 ) -> HandshakeFailure:
-    """Why a handshake that a client began with us failed; parameters as in `explain_handshake`."""
+    """Why a handshake that a client began with us failed; parameters as in `explain_handshake`.
+
+    A client's certificate that was refused cannot be named: OpenSSL drops it before it tells us.
+    """
     if isinstance(error, ssl.SSLError):
-        if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+        reason = _reason(error)
+        if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
             wanted = f"one of {_trusted(material)} is wanted"
             return HandshakeFailure("no_certificate", f"the client showed no certificate; {wanted}")
-        if error.reason == "NO_SHARED_CIPHER":
+        if reason == "NO_SHARED_CIPHER":
             return HandshakeFailure("handshake_failure", "the client and we share no cipher")
         if not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             return _ssl_error(error, "", material, policy, objects)
@@ -112,6 +116,11 @@ def _offered(identity: CertificateInfo | None) -> str:
     return f"we offered {describe(identity)}" if identity else "we offered no client certificate"
 
 
+def _reason(error: ssl.SSLError) -> str:
+    # Those that Python raises itself have no such attribute.
+    return getattr(error, "reason", "") or ""
+
+
 def _chain(objects: Sequence[ssl.SSLObject]) -> list[CertificateInfo]:
     for tls in reversed(objects):
         try:
@@ -136,7 +145,7 @@ def _verification(
     # Our own check after OpenSSL's (see ObservedContext.recheck) has a sentence, and no code.
     code = getattr(error, "verify_code", None)
     said = getattr(error, "verify_message", "") or str(error)
-    what = describe(chain[0]) if chain else "it"
+    what = describe(chain[0]) if chain else "a client certificate"
     if code in (_HOST_MISMATCH, _IP_MISMATCH):
         names = ", ".join(chain[0].sans) if chain and chain[0].sans else "no name at all"
         return HandshakeFailure("name_mismatch", f"the peer's certificate is for {names}, not for {name}")
@@ -153,13 +162,12 @@ def _verification(
         return HandshakeFailure("purpose", f"the peer's certificate is not meant for {side}: {what}")
     if code in _WEAK:
         return HandshakeFailure("weak", f"the peer's chain is too weak for OpenSSL: {said}: {what}")
-    if code is None and said:
+    if not code:
         return HandshakeFailure("certificate", f"the peer's certificate is refused: {said}")
-    issuer = chain[-1].issuer if chain else "a CA"
+    leads = f" {what} leads to {chain[-1].issuer}, which" if chain else ""
     return HandshakeFailure(
         "unknown_ca",
-        f"the peer's certificate {what} leads to {issuer}, which is not trusted"
-        f" (trusted: {_trusted(material)}): {said}",
+        f"the peer's certificate{leads} is not trusted (trusted: {_trusted(material)}): {said}",
     )
 
 
@@ -179,7 +187,7 @@ def _ssl_error(
     policy: TlsPolicy,
     objects: Sequence[ssl.SSLObject],
 ) -> HandshakeFailure:
-    reason = error.reason or ""
+    reason = _reason(error)
     if isinstance(error, ssl.SSLCertVerificationError) or reason == "CERTIFICATE_VERIFY_FAILED":
         return _verification(error, name, material, _chain(objects))
     if reason in _NOT_TLS or reason == "RECORD_LAYER_FAILURE":

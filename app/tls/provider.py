@@ -14,7 +14,7 @@ import anyio.to_thread
 import msgspec
 import structlog
 
-from app.errors import ConfigError, MaterialError, Problem
+from app.errors import ConfigError, Problem
 from app.tls.announcing import Announcer
 from app.tls.certificates import certificate_info, describe, pinned
 from app.tls.files import Signature, signature
@@ -29,10 +29,10 @@ from app.tls.model import (
     TlsFiles,
     TlsPolicy,
 )
-from app.tls.rebuild import Held, Outcome, Reading, Spec, read, read_aside, rebuild
+from app.tls.rebuild import Held, Outcome, Reading, Spec, read, read_aside, rebuild, trust_on_disk
 from app.tls.revocation import has_shrunk, judge_chain
 from app.tls.suites import policy_problems
-from app.tls.validation import Fault
+from app.tls.validation import Fault, Trust
 
 REBUILD_WAIT = 2.0
 """Seconds that a handshake waits for material that is being rebuilt, before it takes the last good."""
@@ -158,10 +158,11 @@ class Provider:
 
         :param chain: what the peer showed, DER, leaf first.
         """
-        if not self.policy.verify_peer:
-            return None
-        if self._held.trust is not None:
-            reason = judge_chain(chain, self._held.trust, self._clock())
+        return self._judge(chain, self._held.trust) if self.policy.verify_peer else None
+
+    def _judge(self, chain: Sequence[bytes], trust: Trust | None) -> str | None:
+        if trust is not None:
+            reason = judge_chain(chain, trust, self._clock())
         elif self.files.ca_file:
             reason = (
                 f"{self.files.ca_file} was never good: {self._trust_status.refused_message or 'not read yet'}"
@@ -183,25 +184,25 @@ class Provider:
             return f"{describe(leaf)} is outside its dates"
         return None
 
-    async def admit(self, material: Material, chain: Sequence[bytes]) -> str | None:
-        """Why a handshake that is just over does not let the peer in, in words; None when it does. For a
-        listener, before the first request: a client can hold back its ClientHello while trust changes.
+    def admit(self, material: Material, chain: Sequence[bytes]) -> str | None:
+        """Why a handshake that is just over does not let the peer in, in words; None when it does. Asked
+        before the first request: a client can hold back its ClientHello while its CA is removed.
+
+        Reads trust from disk, blocking, in the rare case that it changed during the handshake.
 
         :param material: what the handshake used.
         :param chain: what the peer showed, DER, leaf first.
         """
         if not self.policy.verify_peer:
             return None
-        try:
-            now = await self.fresh()
-        except MaterialError as error:
-            return str(error)
-        if self.policy.peer_identities or (now.trust_digest, now.trust) != (
-            material.trust_digest,
-            material.trust,
-        ):
-            return self.judge(chain)
-        return None
+        trust = self._held.trust
+        if trust is not None and signature(self._paths) != self._signature:
+            trust = trust_on_disk(self._spec, self._held, self._clock())
+        in_force = trust.digest if trust else ""
+        known = self._fault_now() is None and in_force == material.trust_digest
+        if known and not self.policy.peer_identities:
+            return None
+        return self._judge(chain, trust)
 
     def subscribe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
         """Have `callback` called on the event loop after each swap, and when trust shrinks because a date has

@@ -134,11 +134,7 @@ def rebuild(spec: Spec, before: Held, reading: Reading, now: float, *, first: bo
         before.seen_identity,
         lambda content: parse_identity(spec.files.cert_file, spec.files.key_file, content),
     )
-    seen_trust = _parsed(
-        reading.trust,
-        before.seen_trust,
-        lambda content: parse_trust(spec.files.ca_file, spec.files.crl_file, content),
-    )
+    seen_trust = _parsed_trust(spec, before, reading.trust)
     identity = _decided(before.identity, seen_identity, now, prove_identity)
     trust = _decided(before.trust, seen_trust, now, lambda each: prove_trust(each, now))
     held = _held(spec, before, identity, trust, now)
@@ -167,6 +163,13 @@ def rebuild(spec: Spec, before: Held, reading: Reading, now: float, *, first: bo
         fault=fault,
         again_at=again_at,
     )
+
+
+def trust_on_disk(spec: Spec, held: Held, now: float) -> Trust | None:
+    """The trust that a look now would put in force: for a verdict that cannot wait for one. Blocks."""
+    seen = _parsed_trust(spec, held, _caught(spec.trust_paths))
+    decision = _decided(held.trust, seen, now, lambda each: prove_trust(each, now))
+    return decision.in_force if decision else None
 
 
 def material_faults(spec: Spec, now: float) -> Sequence[Fault]:
@@ -206,6 +209,14 @@ def _parsed(
         # Certificates are strangers' data and parsers have surprises: none may end the cache. The text of the
         # error stays out, since it may quote what was read.
         return Fault("parse", f"the files cannot be parsed: {type(error).__name__}")
+
+
+def _parsed_trust(spec: Spec, held: Held, content: SetContent | Fault | None) -> Trust | Fault | None:
+    return _parsed(
+        content,
+        held.seen_trust,
+        lambda found: parse_trust(spec.files.ca_file, spec.files.crl_file, found),
+    )
 
 
 def _decided(
