@@ -30,7 +30,7 @@ from app.tls.model import (
     TlsPolicy,
 )
 from app.tls.rebuild import Held, Outcome, Reading, Spec, read, read_aside, rebuild, trust_on_disk
-from app.tls.revocation import has_shrunk, judge_chain
+from app.tls.revocation import judge_chain
 from app.tls.suites import policy_problems
 from app.tls.validation import Fault, Trust
 
@@ -281,7 +281,7 @@ class Provider:
             # One provider's surprise must not end the watcher of all.
             log.exception("looking at certificate files failed", group=self.group, role=str(self.role))
             self._again_at = self._clock() + REBUILD_WAIT
-            self._signature = self._signature or signature(self._paths)
+            self._signature = signature(self._paths)  # or else every handshake would try at once
         finally:
             done, self._looking = self._looking, None
             if done is not None:
@@ -294,7 +294,7 @@ class Provider:
 
     def _apply(self, outcome: Outcome) -> None:
         now = self._clock()
-        old, before, after = self._material, self._held, outcome.held
+        old, after = self._material, outcome.held
         self._signature, self._settled = outcome.reading.signature, outcome.reading.settled
         self._again_at, self._fault, self._held = outcome.again_at, outcome.fault, after
         decided = self._announcer.decided
@@ -304,7 +304,7 @@ class Provider:
             self._swap(outcome)
         self._metrics.show(self.status())
         new = self._material
-        shrunk = old is not None and has_shrunk(before.trust, after.trust, before.admitting, after.admitting)
+        shrunk = old is not None and outcome.shrunk
         if new is None or (outcome.context is None and not shrunk):
             return
         change = Change(

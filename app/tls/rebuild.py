@@ -14,6 +14,7 @@ from app.tls.contexts import build_context, prove_identity, prove_trust
 from app.tls.decision import Action, DatedSet, Decision, decide, judge_again_at
 from app.tls.files import SetContent, Signature, read_set, read_set_aside, signature
 from app.tls.model import Role, TlsFiles, TlsPolicy
+from app.tls.revocation import has_shrunk
 from app.tls.validation import Fault, Identity, Trust, parse_identity, parse_trust
 
 UNSETTLED = 0.02
@@ -87,6 +88,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     :param context: None: the one there is stays.
     :param fallbacks: for each of `held.previous`, with the trust in force; made together with `context`.
+    :param shrunk: somebody may be refused now who was let in.
     :param fault: why no handshake may begin now; None when one may.
     :param again_at: when to look again although no file changes, seconds since the epoch.
     """
@@ -97,6 +99,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     held: Held
     context: ssl.SSLContext | None
     fallbacks: tuple[ssl.SSLContext, ...]
+    shrunk: bool
     fault: Fault | None
     again_at: float | None
 
@@ -160,6 +163,7 @@ def rebuild(spec: Spec, before: Held, reading: Reading, now: float, *, first: bo
         held=held,
         context=context,
         fallbacks=tuple(fallbacks),
+        shrunk=has_shrunk(before.trust, held.trust, before.admitting, held.admitting),
         fault=fault,
         again_at=again_at,
     )
@@ -264,6 +268,7 @@ def _troubled(
         held=before,
         context=None,
         fallbacks=(),
+        shrunk=False,
         fault=fault if first else None,
         again_at=now + RETRY,
     )

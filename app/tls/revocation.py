@@ -52,8 +52,10 @@ class _Path:
     def __init__(self, trust: Trust, now: float, intermediates: Sequence[x509.Certificate]) -> None:
         self._trust = trust
         self._now = now
-        self._anchors = [trust.certificates[position] for position in trust.valid_at(now)]
-        self._intermediates = intermediates
+        valid = trust.valid_at(now)
+        self._anchors = frozenset(trust.authorities[position].fingerprint for position in valid)
+        self._issuers = [(trust.names[position], trust.certificates[position]) for position in valid]
+        self._issuers += [(each.subject.public_bytes(), each) for each in intermediates]
         self._steps = 0
         self.reason = f"its chain is longer than {MAX_DEPTH} certificates"
 
@@ -64,9 +66,11 @@ class _Path:
         info = CertificateInfo.of(certificate)
         if not info.not_before <= self._now < info.not_after:
             return self._obstacle(f"{describe(info)} is outside its dates")
-        if certificate in self._anchors:
+        if info.fingerprint in self._anchors:
             return True
-        issuers = [each for each in (*self._anchors, *self._intermediates) if _issued(certificate, each)]
+        wanted = certificate.issuer.public_bytes()
+        candidates = [each for name, each in self._issuers if name == wanted]
+        issuers = [each for each in candidates if is_authority(each) and issued_by(certificate, each)]
         if not issuers:
             return self._obstacle(
                 f"no CA in {self._trust.ca_file} signed {describe(info)}, issued by {info.issuer}"
@@ -96,14 +100,6 @@ class _Path:
         return None
 
 
-def _issued(certificate: x509.Certificate, candidate: x509.Certificate) -> bool:
-    return (
-        candidate.subject == certificate.issuer
-        and is_authority(candidate)
-        and issued_by(certificate, candidate)
-    )
-
-
 def has_shrunk(old: Trust | None, new: Trust | None, before: frozenset[str], after: frozenset[str]) -> bool:
     """Whether somebody may be refused now who was let in: a CA is gone, or a certificate revoked.
 
@@ -113,5 +109,7 @@ def has_shrunk(old: Trust | None, new: Trust | None, before: frozenset[str], aft
         return True
     if old is None or new is None:
         return old is None and new is not None and bool(new.crls)
-    revoked_before = {(crl.issuer_name, serial) for crl in old.crls for serial in crl.revoked}
-    return any((crl.issuer_name, serial) not in revoked_before for crl in new.crls for serial in crl.revoked)
+    revoked: dict[bytes, frozenset[int]] = {}
+    for crl in old.crls:
+        revoked[crl.issuer_name] = revoked.get(crl.issuer_name, frozenset()) | crl.revoked
+    return any(crl.revoked - revoked.get(crl.issuer_name, frozenset()) for crl in new.crls)

@@ -81,6 +81,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     """A CA bundle with its CRLs.
 
     :param certificates: all of the bundle, also those outside their dates.
+    :param names: their subjects, DER: a thousand live peers may have to be judged at once.
     :param crls: empty without a CRL file; otherwise one for each certificate at least.
     """
 
@@ -88,6 +89,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     ca_file: str
     crl_file: str
     certificates: tuple[x509.Certificate, ...]
+    names: tuple[bytes, ...]
     authorities: tuple[CertificateInfo, ...]
     crl_pem: bytes
     crls: tuple[RevocationList, ...]
@@ -103,13 +105,16 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     def usable_at(self, now: float) -> list[int]:
         """Positions of the certificates under which a peer is let in: valid, and with a current CRL where
         CRLs are asked for."""
-        return [each for each in self.valid_at(now) if self.crl_fault(self.certificates[each], now) is None]
+        return [each for each in self.valid_at(now) if self._is_usable(each, now)]
+
+    def _is_usable(self, position: int, now: float) -> bool:
+        return self.crl_fault(self.certificates[position], now) is None
 
     def has_orphans_at(self, now: float) -> bool:
         """Whether a valid CA is there without the one that issued it, and so has to be an anchor itself."""
-        valid = [self.certificates[position] for position in self.valid_at(now)]
-        subjects = {each.subject for each in valid}
-        return any(each.issuer not in subjects for each in valid)
+        valid = self.valid_at(now)
+        names = {self.names[position] for position in valid}
+        return any(self.certificates[position].issuer.public_bytes() not in names for position in valid)
 
     def fault_at(self, now: float) -> Fault | None:
         """What speaks against putting it in force: one CRL that is missing or stale is enough."""
@@ -121,7 +126,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     def unusable_at(self, now: float) -> Fault | None:
         """Why nobody can be let in any more where it is in force already. A CRL that goes stale shuts out its
         own CA (OpenSSL sees to that), and the others stay."""
-        if self.usable_at(now):
+        if any(self._is_usable(position, now) for position in self.valid_at(now)):
             return None
         return self.fault_at(now)
 
@@ -223,6 +228,7 @@ def parse_trust(ca_file: str, crl_file: str, content: SetContent) -> Trust:
         ca_file=ca_file,
         crl_file=crl_file,
         certificates=tuple(certificates),
+        names=tuple(certificate.subject.public_bytes() for certificate in certificates),
         authorities=tuple(CertificateInfo.of(certificate) for certificate in certificates),
         crl_pem=crl_pem,
         crls=tuple(_crls(crl_file, crl_pem, certificates)) if crl_file else (),
