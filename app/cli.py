@@ -418,13 +418,16 @@ _LOG = _options(
 @_HTTP
 @_QUERY
 @_LOG
-def query(**given: Any) -> None:
+@click.pass_context
+def query(ctx: click.Context, **given: Any) -> None:
     """Serve the Store API over all endpoints."""
     from app.config.flags import QueryFlags, query_settings
-    from app.lifecycle import run_query
 
     try:
-        sys.exit(run_query(query_settings(QueryFlags(**given))))
+        settings = query_settings(QueryFlags(**given), ctx.meta.get(PUT_OFF, ()))
+        from app.lifecycle import run_query
+
+        sys.exit(run_query(settings))
     except ConfigError as error:
         fail(error)
 

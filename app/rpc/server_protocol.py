@@ -263,7 +263,7 @@ class ServerProtocol(grpclib.H2Protocol):
     def spend_for(self, event: Event) -> None:
         """Take what `event` costs from the connection's budget."""
         cost = _COSTS.get(event.__class__, 0.0)
-        if event.__class__ is DataReceived and not cast(DataReceived, event).data:
+        if isinstance(event, DataReceived) and not event.data:
             cost = EMPTY_DATA
         if cost and not self._budget.spend(cost, time.monotonic()):
             self.transport.write(frames.goaway(self._highest(), int(ErrorCodes.ENHANCE_YOUR_CALM), b""))
