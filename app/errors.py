@@ -42,6 +42,7 @@ class MaterialError(CrossrealmError):
     """Certificates, keys, CA bundles or CRLs that cannot be used.
 
     :param reason: a short slug for metrics: ``missing``, ``unreadable``, ``empty``, ``torn``, ``parse``,
+        ``encrypted_key``, ``openssl`` (OpenSSL refuses what parses, for example a short key),
         ``key_mismatch``, ``chain_order``, ``expired``, ``not_yet_valid``, ``no_valid_ca``,
         ``crl_missing``, ``crl_stale``, ``crl_signature``.
     :param message: a sentence that names the file.
