@@ -108,6 +108,9 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What subscribers of a provider are told, on the event loop, after the swap.
 
+    Where a date alone shrank trust (the last CA expired, a CRL went stale) there may be no new material: then
+    `new` is `old`, live peers are judged, and nothing is drained, since no new handshake might succeed.
+
     :param trust_shrunk: a CA was removed, or a CRL revokes more: live peers must be judged again and cut
         within 10 s when they fail. False with `identity_changed` or `trust_changed`: drain slowly.
     """
