@@ -18,6 +18,10 @@ def short_serial(serial: str) -> str:
     return serial[:_SHORT_SERIAL]
 
 
+class _Certificate(msgspec.Struct, frozen=True):
+    serial: str = ""
+
+
 class _Tls(msgspec.Struct, frozen=True, rename="camel"):
     """`version` is "" while there is no connection."""
 
@@ -25,7 +29,8 @@ class _Tls(msgspec.Struct, frozen=True, rename="camel"):
     version: str = ""
     serial: str = ""
     sans: tuple[str, ...] = ()
-    not_after: str | float | None = None
+    not_after: str | None = None
+    client: _Certificate | None = None
 
 
 class _Connection(msgspec.Struct, frozen=True, rename="camel"):
@@ -51,6 +56,8 @@ class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
     """One endpoint as the querier last described it.
 
     :param version: ``TLSv1.3``; "" for plaintext or while there is no connection.
+    :param serial, client_serial: of the endpoint's leaf and of the querier's own on the connection; "" where
+        there is none.
     :param not_after, connected_at: seconds since the epoch; None: unknown, no connection.
     """
 
@@ -59,19 +66,13 @@ class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     identity: str
     serial: str
+    client_serial: str
     not_after: float | None
     connected_at: float | None
     handshakes: int
     calls: int
     failures: int
     last_error: str
-
-
-def _seconds(written: str | float | None) -> float | None:
-    """A time as the API writes it: RFC 3339, or seconds."""
-    if isinstance(written, str):
-        return datetime.fromisoformat(written).timestamp() if written else None
-    return written
 
 
 def _row(store: _Store, asked_at: float) -> EndpointRow:
@@ -83,7 +84,8 @@ def _row(store: _Store, asked_at: float) -> EndpointRow:
         version=tls.version,
         identity=(uris or list(tls.sans) or [""])[0],
         serial=tls.serial,
-        not_after=_seconds(tls.not_after),
+        client_serial=tls.client.serial if tls.client is not None else "",
+        not_after=datetime.fromisoformat(tls.not_after).timestamp() if tls.not_after else None,
         # Rather too early than too late: what counts is whether it was made after something.
         connected_at=None if connection.age_seconds is None else asked_at - connection.age_seconds,
         handshakes=connection.handshakes,

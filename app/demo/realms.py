@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from app.demo.board import EndpointRow
 from app.demo.pki import Authority, Identity, Pair, Subject, Trust
 
 LOOPBACK = "127.0.0.1"
@@ -66,6 +67,22 @@ class Realm:
         """On both sides."""
         self.querier_trust.write(authorities)
         self.store_trust.write(authorities)
+
+    def in_use(self, rows: Sequence[EndpointRow], since: float = 0.0) -> bool:
+        """Whether every connection of this realm in `rows` shows the leaves that are on disk, on both sides.
+
+        :param since: seconds since the epoch; connections made before do not count.
+        """
+        assert self.querier.pair is not None
+        stores = {identity.pair.serial for identity in self.stores.values() if identity.pair is not None}
+        ours = [row for row in rows if row.group == self.name]
+        return len(ours) == len(stores) and all(
+            row.connected_at is not None
+            and row.connected_at > since
+            and row.serial in stores
+            and row.client_serial == self.querier.pair.serial
+            for row in ours
+        )
 
     def _renew(self, identity: Identity) -> Pair:
         pair = self.authority.issue(identity.subject, self._lifetime)

@@ -21,7 +21,7 @@ AUTHORITY_INTERVAL = 10.0
 LISTENER_INTERVAL = 5.0
 # A rotation that nobody has picked up by then has not happened.
 PICKED_UP_LIMIT = 25.0
-# A handshake that began just before the write may end just after it, with the old files.
+# A handshake that began just before the removal may end just after it, with the old bundle.
 _HANDSHAKE = 0.5
 _KEPT_EVENTS = 200
 
@@ -103,16 +103,14 @@ class Story:
 
     async def _rotate_leaves(self) -> None:
         """The querier's client leaf and both stores' server leaves, new keys included."""
-        realm, written_at = self._leaves, time.time()
+        realm = self._leaves
         querier = realm.renew_querier()
-        serials = {realm.renew_store(replica).serial for replica in realm.stores}
-        shown = ", ".join(short_serial(serial) for serial in sorted(serials))
+        serials = sorted(realm.renew_store(replica).serial for replica in realm.stores)
+        shown = ", ".join(short_serial(serial) for serial in serials)
         self._chronicle.tell(
             f"{realm.name}: new leaves: querier {short_serial(querier.serial)}, stores {shown}"
         )
-        await self._count(
-            LEAF, f"new leaves of {realm.name}", lambda: self._in_use(realm, serials, written_at)
-        )
+        await self._count(LEAF, f"new leaves of {realm.name}", lambda: self._in_use(realm))
 
     async def _rotate_authority(self) -> None:
         """Old and new trusted together, then new leaves, then only the new one trusted."""
@@ -124,21 +122,21 @@ class Story:
         names = " and ".join(authority.name for authority in old)
         realm.trust([*old, new])
         self._chronicle.tell(f"{realm.name}: both sides trust {names} and {new.name}")
-        written_at = time.time()
         realm.authority = new
         realm.renew_querier()
-        serials = {realm.renew_store(replica).serial for replica in realm.stores}
+        for replica in realm.stores:
+            realm.renew_store(replica)
         self._chronicle.tell(f"{realm.name}: leaves of the querier and both stores reissued by {new.name}")
         # A leaf of the old authority that is still in use would be cut off with it.
-        if not await self._picked_up(
-            f"leaves of {new.name}", lambda: self._in_use(realm, serials, written_at)
-        ):
+        if not await self._picked_up(f"leaves of {new.name}", lambda: self._in_use(realm)):
             return
-        written_at = time.time()
+        removed_at = time.time()
         realm.trust([new])
         self._chronicle.tell(f"{realm.name}: {names} removed, only {new.name} is trusted")
         await self._count(
-            AUTHORITY, f"handshakes with {new.name} alone", lambda: self._in_use(realm, serials, written_at)
+            AUTHORITY,
+            f"handshakes with {new.name} alone",
+            lambda: self._in_use(realm, removed_at + _HANDSHAKE),
         )
 
     async def _rotate_listener(self) -> None:
@@ -150,16 +148,8 @@ class Story:
         tls = self._caller.status().tls
         return tls.certificate.serial if tls is not None and tls.certificate is not None else ""
 
-    def _in_use(self, realm: Realm, serials: set[str], written_at: float) -> bool:
-        """Whether every connection to `realm` shows a store's new leaf and began after `written_at`, so that
-        the querier used its own new files too."""
-        found = self._board.group(realm.name)
-        return len(found) == len(realm.stores) and all(
-            row.serial in serials
-            and row.connected_at is not None
-            and row.connected_at > written_at + _HANDSHAKE
-            for row in found
-        )
+    def _in_use(self, realm: Realm, since: float = 0.0) -> bool:
+        return realm.in_use(self._board.rows, since)
 
     async def _count(self, kind: str, what: str, holds: Callable[[], bool]) -> None:
         if await self._picked_up(what, holds):

@@ -1,6 +1,5 @@
 """Realms, stores and the querier in front of them, together."""
 
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -73,27 +72,16 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
                 await anyio.sleep(_POLL)
         raise AssertionError(f"{what}: not within {limit} s: {found}")
 
-    async def in_use(self, realm: Realm, written_at: float, *, limit: float = 20.0) -> None:
-        """Wait until every connection of `realm` was made after `written_at` (seconds since the epoch) and
-        shows the leaf that its store has on disk."""
-        serials = {identity.pair.serial for identity in realm.stores.values() if identity.pair}
-
-        def renewed(rows: Sequence[EndpointRow]) -> bool:
-            of_realm = [row for row in rows if row.group == realm.name]
-            return bool(of_realm) and all(
-                row.serial in serials and row.connected_at is not None and row.connected_at > written_at
-                for row in of_realm
-            )
-
-        await self.until(renewed, limit=limit, what=f"new certificates of {realm.name} in use")
+    async def in_use(self, realm: Realm, *, limit: float = 20.0) -> None:
+        """Wait until every connection of `realm` shows the leaves that are on disk, on both sides."""
+        await self.until(realm.in_use, limit=limit, what=f"new certificates of {realm.name} in use")
 
     async def renew(self, realm: Realm, *, limit: float = 20.0) -> None:
         """New leaves and keys on both sides of `realm`, in use when this returns."""
-        written_at = time.time()
         realm.renew_querier()
         for replica in realm.stores:
             realm.renew_store(replica)
-        await self.in_use(realm, written_at, limit=limit)
+        await self.in_use(realm, limit=limit)
 
     async def replace_authority(self, realm: Realm, *, limit: float = 20.0) -> None:
         """Old and new trusted together, new leaves in use, then the old one removed on both sides."""

@@ -16,7 +16,8 @@ TLS: dict[str, Any] = {
     "serial": "ab12",
     "sans": ["IP:127.0.0.1", "URI:spiffe://eu.example/store/a"],
     "notAfter": "1970-01-01T00:01:00Z",
-    "lastError": "",
+    "client": {"subject": "CN=querier", "serial": "cd34", "notAfter": "1970-01-01T00:02:00Z"},
+    "lastError": None,
 }
 CONNECTION: dict[str, Any] = {"ageSeconds": 2.5, "handshakes": 3, "calls": 7, "failures": 1}
 
@@ -35,6 +36,7 @@ def test_what_the_table_shows_is_found() -> None:
         "TLSv1.3",
         "ab12",
     )
+    assert first.client_serial == "cd34"
     assert first.identity == "spiffe://eu.example/store/a"
     assert (first.not_after, first.connected_at, first.last_error) == (60.0, 97.5, "refused")
     assert (first.handshakes, first.calls, first.failures) == (3, 7, 1)

@@ -29,21 +29,22 @@ class PlayedQuerier:
 
     def look(self) -> None:
         self.board.rows = [
-            self._row(realm.name, identity)
+            self._row(realm, identity)
             for realm in self._realms
             for identity in realm.stores.values()
             if realm.name in self.follows
         ]
         self.board.news()
 
-    def _row(self, group: str, identity: Identity) -> EndpointRow:
-        assert identity.pair is not None
+    def _row(self, realm: Realm, identity: Identity) -> EndpointRow:
+        assert identity.pair is not None and realm.querier.pair is not None
         return EndpointRow(
             address=identity.cert_file,
-            group=group,
+            group=realm.name,
             version="TLSv1.3",
             identity="",
             serial=identity.pair.serial,
+            client_serial=realm.querier.pair.serial,
             not_after=None,
             connected_at=time.time() + 1,
             handshakes=1,

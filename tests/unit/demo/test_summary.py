@@ -14,6 +14,7 @@ ROW = EndpointRow(
     version="TLSv1.3",
     identity="spiffe://eu.example/store/a",
     serial="0123456789abcdef",
+    client_serial="",
     not_after=2_000_000_000.0,
     connected_at=1_000.0,
     handshakes=4,
