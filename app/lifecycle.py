@@ -64,7 +64,7 @@ def run_query(settings: QuerySettings) -> int:
 
     :raises ConfigError: material or files named by the settings are at fault; no port was opened.
     """
-    logs.configure(settings.log)
+    logs.configure(settings.log.level, settings.log.format)
     for warning in settings.warnings:
         log.warning(warning)
     try:

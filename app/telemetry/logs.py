@@ -8,8 +8,6 @@ from typing import Any
 
 import structlog
 
-from app.config.model import LogSettings
-
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 _KEY_MATERIAL = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL
@@ -40,9 +38,13 @@ def _thanos_level(_: object, __: str, event: Event) -> Event:
     return event
 
 
-def configure(settings: LogSettings) -> None:
-    """Set up structlog and the standard library's logging; may be called again."""
-    level = _LEVELS[settings.level]
+def configure(level: str, format: str) -> None:
+    """Set up structlog and the standard library's logging; may be called again.
+
+    :param level: debug, info, warn or error.
+    :param format: logfmt or json.
+    """
+    threshold = _LEVELS[level]
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -52,14 +54,14 @@ def configure(settings: LogSettings) -> None:
         structlog.processors.EventRenamer("msg"),
         _without_keys,
     ]
-    if settings.format == "json":
+    if format == "json":
         rendering: list[Any] = [structlog.processors.JSONRenderer()]
     else:
         order = ["ts", "level", "msg"]
         rendering = [_one_line, structlog.processors.LogfmtRenderer(key_order=order, drop_missing=True)]
     structlog.configure(
         processors=[*shared, *rendering],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
@@ -72,6 +74,6 @@ def configure(settings: LogSettings) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
+    root.setLevel(threshold)
     for name in _QUIET:
-        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
