@@ -1,0 +1,33 @@
+"""``python -m bench [NAMES] [--runs N] [--json]``: measure, and print each figure beside its target."""
+
+import argparse
+import importlib
+import json
+import sys
+
+import anyio
+import msgspec
+
+NAMES = ("series", "endpoints", "polling", "freshness", "memory")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *NAMES], default=[], help="which; default: all")
+    parser.add_argument("--runs", type=int, default=5, help="of which the median is taken")
+    parser.add_argument("--json", action="store_true", help="one JSON list at the end, nothing else")
+    given = parser.parse_args()
+    figures = []
+    for name in given.names or NAMES:
+        module = importlib.import_module(f"bench.{name}")
+        for figure in anyio.run(module.run, given.runs):
+            figures.append(figure)
+            if not given.json:
+                print(figure, flush=True)
+    if given.json:
+        print(json.dumps([msgspec.to_builtins(figure) | {"reached": figure.reached} for figure in figures]))
+    return 0 if all(figure.reached is not False for figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
