@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import hashlib
 import json
+import math
 import ssl
 import sys
 import time
@@ -17,7 +18,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from app.fanout.wire import message_fields
-from app.pb.thanos import LabelMatcher, SeriesRequest
+from app.pb.thanos import LabelMatcher, LabelMatcherType, SeriesRequest
 
 METHOD = "/thanos.Store/Series"
 
@@ -28,7 +29,7 @@ def request(batch: int) -> bytes:
         SeriesRequest(
             min_time=0,
             max_time=10**14,
-            matchers=[LabelMatcher(name="__name__", value="bench_requests_total")],
+            matchers=[LabelMatcher(type=LabelMatcherType.RE, name="__name__", value=".+")],
             response_batch_size=batch,
         )
     )
@@ -61,8 +62,11 @@ class Check:
         return {"series": self.series, "digest": self._digest.hexdigest()}
 
 
-def official(address: str, batch: int, key: bytes, cert: bytes, ca: bytes) -> None:
-    """grpcio, without a serializer."""
+def official(address: str, batch: int, rate: float, key: bytes, cert: bytes, ca: bytes) -> None:
+    """grpcio, without a serializer.
+
+    :param rate: bytes a second that are read; infinity: as they come.
+    """
     import grpc
 
     credentials = grpc.ssl_channel_credentials(ca, key, cert)
@@ -77,6 +81,9 @@ def official(address: str, batch: int, key: bytes, cert: bytes, ca: bytes) -> No
             size += len(message)
             if check is not None:
                 check.add(message)
+            ahead = size / rate - (time.perf_counter() - begun)
+            if ahead > 0.01:
+                time.sleep(ahead)
         answer(time.perf_counter() - begun, count, size, check)
 
 
@@ -131,6 +138,7 @@ def main() -> None:
     parser.add_argument("client", choices=["official", "stock"])
     parser.add_argument("address")
     parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--rate", type=float, default=math.inf, help="bytes a second to read")
     for name in ("cert", "key", "ca"):
         parser.add_argument(f"--{name}", required=True)
     given = parser.parse_args()
@@ -144,7 +152,7 @@ def main() -> None:
     for name in (given.key, given.cert, given.ca):
         with open(name, "rb") as file:
             files.append(file.read())
-    official(given.address, given.batch, *files)
+    official(given.address, given.batch, given.rate, *files)
 
 
 if __name__ == "__main__":

@@ -4,67 +4,24 @@ Four endpoints on grpcio with disjoint series that interleave; mTLS in and out; 
 it comes, reading one of those endpoints over mTLS. The runs alternate.
 """
 
-import json
 import statistics
-import subprocess
-import sys
 from contextlib import AsyncExitStack
-from typing import Any
 
-import anyio.to_thread
 import psutil
 
+from bench.asking import Asker
 from bench.figure import Figure
-from bench.stage import Material, program, querier, stage
+from bench.stage import official_stores, querier, stage
 
 ENDPOINTS = 4
 SERIES = 40_000
 """Of each endpoint: 48 MB."""
 
 
-class Asker:
-    """A client in a process of its own; asked over its stdin."""
-
-    def __init__(self, client: str, address: str, batch: int, material: Material) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "bench.asker",
-            client,
-            address,
-            f"--batch={batch}",
-            *material.flags(),
-        ]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    async def ask(self, line: str = "ask") -> dict[str, Any]:
-        """One call."""
-        return await anyio.to_thread.run_sync(self._ask, line)
-
-    def _ask(self, line: str) -> dict[str, Any]:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        if not answer:
-            raise RuntimeError("the client ended")
-        return dict(json.loads(answer))
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
 async def measure(runs: int, batch: int, target: float) -> list[Figure]:
     """The ratio for one size of batch; both sides use it."""
     async with stage() as (root, material), AsyncExitStack() as stack:
-        addresses = []
-        for index in range(ENDPOINTS):
-            flags = [f"--index={index}", f"--of={ENDPOINTS}", f"--series={SERIES}", f"--batch={batch}"]
-            _, found = await stack.enter_async_context(
-                program("bench.official_store", f"store-{index}", [*flags, *material.flags()], root)
-            )
-            addresses.extend(found)
+        addresses = await official_stores(stack, root, material, ENDPOINTS, SERIES, batch)
         running = await stack.enter_async_context(querier(root, material, addresses))
         ours = Asker("official", running.grpc_address, batch, material)
         stack.callback(ours.close)
@@ -88,7 +45,8 @@ async def measure(runs: int, batch: int, target: float) -> list[Figure]:
                 value=own / stock,
                 unit="",
                 target=target,
-                detail=f"{own:,.0f} against {stock:,.0f} series/s; {cpu:.1f} µs of the querier's CPU a series",
+                detail=f"{own:,.0f} against {stock:,.0f} series/s;"
+                f" {cpu:.1f} µs of the querier's CPU a series",
             )
         ]
 

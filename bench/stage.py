@@ -65,6 +65,20 @@ async def program(
         yield child, msgspec.json.decode(await child.first_line(60.0), type=list[str])
 
 
+async def official_stores(
+    stack: AsyncExitStack, root: Path, material: Material, count: int, series: int, batch: int
+) -> list[str]:
+    """`count` stores on grpcio, each with `series` series of its own; they end with `stack`."""
+    addresses = []
+    for index in range(count):
+        flags = [f"--index={index}", f"--of={count}", f"--series={series}", f"--batch={batch}"]
+        _, found = await stack.enter_async_context(
+            program("bench.official_store", f"store-{index}", [*flags, *material.flags()], root)
+        )
+        addresses.extend(found)
+    return addresses
+
+
 @asynccontextmanager
 async def querier(
     root: Path,
