@@ -25,6 +25,7 @@ class Asker:
             address,
             f"--batch={batch}",
             *material.flags(),
+            *flags,
         ]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 

@@ -5,14 +5,15 @@ five-byte gRPC prefix (one byte of flags, four of length).
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 from app.errors import CallError, Code, FailureKind
 
 PREFIX_SIZE = 5
 BLOCK_SIZE = 512 * 1024
-"""Bytes after which a block ends, with the message that is begun: large enough to read in bulk, small enough
-that a reader which copies it does not hold the whole window twice."""
+"""Bytes after which a block ends, with the message before: large enough to read in bulk, small enough that a
+reader which copies it does not hold the whole window twice."""
 
 
 class InboundBuffer:
@@ -32,8 +33,10 @@ class InboundBuffer:
         self._grant = grant
         self._credit = window
         self._data = bytearray()
-        self._start = 0
-        """Of what was not handed out yet; what is before it goes with the next block."""
+        """What was received behind the last block."""
+        self._wanted = PREFIX_SIZE
+        """How long `_data` is to be before it has a complete message."""
+        self._blocks: deque[bytearray] = deque()
         self._held = 0
         self._consumed = 0
         self._advanced = 0
@@ -52,6 +55,8 @@ class InboundBuffer:
         if self._credit < 0:
             return False
         self._data += data
+        if len(self._data) >= max(BLOCK_SIZE, self._wanted):
+            self._close_block()
         padding = flow_controlled - len(data)
         if padding:
             self._consumed += padding
@@ -88,13 +93,16 @@ class InboundBuffer:
         """
         self.release()
         while True:
-            end = self._scan()
-            if end > self._start:
-                return self._take(end)
+            if not self._blocks and len(self._data) >= self._wanted:
+                self._close_block()
+            if self._blocks:
+                block = self._blocks.popleft()
+                self._held = len(block)
+                return block
             if self._failure is not None:
                 raise self._failure
             if self._ended:
-                if len(self._data) > self._start:
+                if self._data:
                     raise CallError(
                         Code.INTERNAL, "the answer ended in the middle of a message", FailureKind.PROTOCOL
                     )
@@ -122,11 +130,24 @@ class InboundBuffer:
         if not self._ended and self._failure is None:
             self._grant(size)
 
+    def _close_block(self) -> None:
+        """Put the complete messages aside as a block; only the one that is cut is copied."""
+        try:
+            end = self._scan()
+        except CallError as error:
+            self.fail(error)
+            return
+        if end:
+            rest = self._data[end:]
+            del self._data[end:]
+            self._blocks.append(self._data)
+            self._data = rest
+
     def _scan(self) -> int:
-        """The end of the last complete message that goes into the next block."""
-        data, position, size = self._data, self._start, len(self._data)
-        limit = position + BLOCK_SIZE
-        while size - position >= PREFIX_SIZE and position < limit:
+        """The end of the last complete message; sets how long the bytes behind it have to be."""
+        data, position, size = self._data, 0, len(self._data)
+        self._wanted = PREFIX_SIZE
+        while size - position >= PREFIX_SIZE:
             length = int.from_bytes(data[position + 1 : position + PREFIX_SIZE], "big")
             if data[position]:
                 raise CallError(
@@ -141,33 +162,17 @@ class InboundBuffer:
                     FailureKind.PROTOCOL,
                 )
             if size - position - PREFIX_SIZE < length:
+                self._wanted = PREFIX_SIZE + length
                 break
             position += PREFIX_SIZE + length
         return position
-
-    def _take(self, end: int) -> bytearray:
-        block, start = self._data, self._start
-        self._held = end - start
-        if end == len(block) and start == 0:
-            self._data = bytearray()
-            return block
-        taken = block[start:end]
-        self._start = end
-        if end * 2 >= len(block):  # so that each byte is moved once or twice at most
-            del block[:end]
-            self._start = 0
-        return taken
 
     def _let_message_in(self) -> None:
         """Where one message is larger than what is left of the window, lend it the rest."""
         if self._consumed and self._credit * 2 < self._window:
             self._return(self._consumed)
             self._consumed = 0
-        wanted = PREFIX_SIZE
-        held = len(self._data) - self._start
-        if held >= PREFIX_SIZE:
-            wanted += int.from_bytes(self._data[self._start + 1 : self._start + PREFIX_SIZE], "big")
-        missing = wanted - held - self._credit
+        missing = self._wanted - len(self._data) - self._credit
         if missing > 0:
             self._advanced += missing
             self._return(missing)
