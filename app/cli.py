@@ -74,8 +74,15 @@ DURATION, SIZE = Duration(), Size()
 
 click.rich_click.TEXT_MARKUP = "rich"
 click.rich_click.MAX_WIDTH = 110
-click.rich_click.SHOW_METAVARS_COLUMN = False
-click.rich_click.APPEND_METAVARS_HELP = True
+click.rich_click.OPTIONS_TABLE_COLUMN_TYPES = ["required", "opt_short", "opt_long", "help"]
+click.rich_click.OPTIONS_TABLE_HELP_SECTIONS = [
+    "help",
+    "metavar",
+    "deprecated",
+    "envvar",
+    "default",
+    "required",
+]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 OPTION_GROUPS: dict[str, list[dict[str, Any]]] = click.rich_click.OPTION_GROUPS
