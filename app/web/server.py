@@ -63,6 +63,7 @@ class HttpServer:
             timeout_graceful_shutdown=1,
         )
         self._config = config
+        self._stopped = anyio.Event()
         self._uvicorn = _Uvicorn(config)
         self._acceptor = Acceptor(
             sockets,
@@ -84,7 +85,7 @@ class HttpServer:
         self._uvicorn.lifespan = self._config.lifespan_class(self._config)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._acceptor.run)
-            tasks.start_soon(self._uvicorn.serve)
+            tasks.start_soon(self._serve)
             task_status.started()
             try:
                 await anyio.sleep_forever()
@@ -92,12 +93,16 @@ class HttpServer:
                 self._acceptor.stop_accepting()
                 self._uvicorn.should_exit = True
 
+    async def _serve(self) -> None:
+        try:
+            await self._uvicorn.serve()
+        finally:
+            self._stopped.set()
+
     async def drain(self, grace: float) -> None:
         """Take no new connections, let requests in flight end within `grace` seconds."""
         self._acceptor.stop_accepting()
         self._config.timeout_graceful_shutdown = max(1, int(grace))
         self._uvicorn.should_exit = True
-        state = self._uvicorn.server_state
         with anyio.move_on_after(grace):
-            while state.connections or state.tasks:
-                await anyio.sleep(0.05)
+            await self._stopped.wait()
