@@ -20,15 +20,14 @@ PUT_OFF = "crossrealm.problems"
 
 
 def _put_off(
-    kind: click.ParamType, error: ValueError, param: click.Parameter | None, ctx: click.Context | None
-) -> Any:
+    kind: click.ParamType[Any], error: ValueError, param: click.Parameter | None, ctx: click.Context | None
+) -> None:
     if ctx is None or param is None or ctx.info_name != "query":
         kind.fail(str(error), param, ctx)
     ctx.meta.setdefault(PUT_OFF, []).append(Problem(param.opts[0], str(error)))
-    return 0
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """A duration as Prometheus writes it; seconds as a float."""
 
     name = "duration"
@@ -39,10 +38,11 @@ class Duration(click.ParamType):
         try:
             return parse_duration(value)
         except ValueError as error:
-            return _put_off(self, error, param, ctx)
+            _put_off(self, error, param, ctx)
+            return 0
 
 
-class Size(click.ParamType):
+class Size(click.ParamType[int]):
     """A size in bytes, with an optional unit of 1024: ``64MiB``, ``4MB``."""
 
     name = "bytes"
@@ -66,7 +66,8 @@ class Size(click.ParamType):
                 break
         if not text.isdigit() or not 0 < int(text) * factor < 2**31:
             error = ValueError(f"{value!r} is not a size between 1 and 2GiB; write for example 4MiB")
-            return _put_off(self, error, param, ctx)
+            _put_off(self, error, param, ctx)
+            return 0
         return int(text) * factor
 
 
@@ -85,7 +86,7 @@ click.rich_click.OPTIONS_TABLE_HELP_SECTIONS = [
 ]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-OPTION_GROUPS: dict[str, list[dict[str, Any]]] = click.rich_click.OPTION_GROUPS
+OPTION_GROUPS = click.rich_click.OPTION_GROUPS
 
 
 def _options(command: str, title: str, *options: Decorator) -> Decorator:
@@ -426,7 +427,7 @@ _LOG = _options(
 @_QUERY
 @_LOG
 @click.pass_context
-def query(ctx: click.Context, **given: Any) -> None:
+def query(ctx: click.Context, /, **given: Any) -> None:
     """Serve the Store API over all endpoints."""
     from app.config.flags import QueryFlags, query_settings
 

@@ -210,10 +210,12 @@ async def _read(path: str) -> Reading:
     if not path.lower().endswith(SUFFIXES):
         return Reading(None, None, f"the name must end in one of {', '.join(SUFFIXES)}")
     try:
-        async with aiofiles.open(path, "rb") as file:
-            stat = os.fstat(file.fileno())
-            raw = await file.read(MAX_FILE_SIZE + 1)
-            after = os.fstat(file.fileno())
+        # Shielded: aiofiles opens in a thread, and a file that is opened for nobody is never closed.
+        with anyio.CancelScope(shield=True):
+            async with aiofiles.open(path, "rb") as file:
+                stat = os.fstat(file.fileno())
+                raw = await file.read(MAX_FILE_SIZE + 1)
+                after = os.fstat(file.fileno())
     except OSError as error:
         return Reading(None, None, error.strerror or str(error))
     signature = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import aiofiles
+import anyio
 import msgspec
 
 from app.errors import MaterialError
@@ -83,8 +84,11 @@ async def read_set_aside(paths: Sequence[str]) -> SetContent:
     contents = []
     for path, target in zip(paths, resolved(paths), strict=True):
         with _naming(path):
-            async with aiofiles.open(target, "rb") as file:
-                contents.append(_checked(path, await file.read(MAX_FILE_SIZE + 1)))
+            # Shielded: aiofiles opens in a thread, and a file that is opened for nobody is never closed.
+            with anyio.CancelScope(shield=True):
+                async with aiofiles.open(target, "rb") as file:
+                    content = await file.read(MAX_FILE_SIZE + 1)
+            contents.append(_checked(path, content))
     return _content(contents)
 
 

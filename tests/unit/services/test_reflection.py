@@ -56,7 +56,7 @@ async def test_symbol_brings_files_that_stand_by_themselves(
     assert answer.file_descriptor_response is not None
     pool = descriptor_pool.DescriptorPool()
     for serialized in reversed(answer.file_descriptor_response.file_descriptor_proto):
-        pool.Add(descriptor_pb2.FileDescriptorProto.FromString(serialized))  # type: ignore[attr-defined]
+        pool.Add(descriptor_pb2.FileDescriptorProto.FromString(serialized))
     # The pool knows no methods by themselves; their service must be there.
     found = symbol.removesuffix(".Series")
     assert pool.FindFileContainingSymbol(found).name == "thanos/store/rpc.proto" or "Chunk" in symbol

@@ -25,7 +25,8 @@ def test_logfmt_begins_with_time_level_and_message(capsys: pytest.CaptureFixture
     structlog.get_logger().warning("certificate material refused", group="eu", err="a b", count=3)
     line = capsys.readouterr().err
     assert re.fullmatch(
-        r'ts=\S+Z level=warn msg="certificate material refused" (?=.*group=eu)(?=.*err="a b")(?=.*count=3).*\n',
+        r'ts=\S+Z level=warn msg="certificate material refused" '
+        r'(?=.*group=eu)(?=.*err="a b")(?=.*count=3).*\n',
         line,
     )
 
