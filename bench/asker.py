@@ -17,7 +17,8 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from app.fanout.wire import message_fields
+import betterproto2
+
 from app.pb.thanos import LabelMatcher, LabelMatcherType, SeriesRequest
 
 METHOD = "/thanos.Store/Series"
@@ -37,13 +38,13 @@ def request(batch: int) -> bytes:
 
 def entries(message: bytes) -> Iterator[bytes]:
     """The series in a SeriesResponse."""
-    for number, value, _ in message_fields(message):
-        if number == 1:
-            yield value
-        elif number == 4:
-            yield from (inner for _, inner, _ in message_fields(value))
+    for found in betterproto2.parse_fields(message):
+        if found.number == 1:
+            yield found.value
+        elif found.number == 4:
+            yield from (inner.value for inner in betterproto2.parse_fields(found.value))
         else:
-            raise SystemExit(f"an answer with field {number}: {value[:300]!r}")
+            raise SystemExit(f"an answer with field {found.number}: {found.value[:300]!r}")
 
 
 class Check:

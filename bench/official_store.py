@@ -12,7 +12,7 @@ from concurrent import futures
 
 import grpc
 
-from app.fanout.wire import batch_messages, field
+from app.fanout.wire import field
 from app.pb.thanos import Label, ZLabelSet
 from app.pb.thanos.info import InfoResponse, StoreInfo
 
@@ -41,12 +41,12 @@ def messages(index: int, of: int, series: int, batch: int) -> list[bytes]:
     filler = bytes(range(256)) * 5
     entries = [entry(number * of + index, filler) for number in range(series)]
     if batch < 2:
-        return [message[5:] for message in batch_messages(entries, 0)]
+        return entries  # a series with its tag and length is the message
     groups = (entries[start : start + batch] for start in range(0, len(entries), batch))
-    return [message[5:] for group in groups for message in batch_messages(group, batch)]
+    return [field(4, b"".join(group)) for group in groups]
 
 
-class _Store(grpc.GenericRpcHandler):
+class _Store(grpc.GenericRpcHandler):  # type: ignore[misc]
     def __init__(self, answer: list[bytes], index: int, series: int) -> None:
         self._answer = answer
         self._info = bytes(
