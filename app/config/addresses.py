@@ -22,7 +22,7 @@ def split_address(text: str, *, listening: bool = False) -> tuple[str, int]:
     host, colon, port_text = text.rpartition(":")
     if not colon:
         raise ValueError(f"{text!r} has no port; write host:port")
-    if not (port_text.isascii() and port_text.isdigit()) or int(port_text) > 65535:
+    if not re.fullmatch(r"[0-9]{1,5}", port_text) or int(port_text) > 65535:
         raise ValueError(f"{text!r}: {port_text!r} is not a port")
     port = int(port_text)
     if port == 0 and not listening:
@@ -37,6 +37,14 @@ def split_address(text: str, *, listening: bool = False) -> tuple[str, int]:
     elif not _is_name(host):
         raise ValueError(f"{text!r}: {host!r} is neither a name nor an address")
     return host, port
+
+
+def same_endpoint(address: str) -> tuple[str, int]:
+    """A key that is equal for two spellings of one valid address: case, v6 forms, a root dot, zeros."""
+    host, port = split_address(address)
+    if ":" in host:
+        host = ipaddress.IPv6Address(host).compressed
+    return host.lower().removesuffix("."), port
 
 
 def _v6(text: str, host: str) -> str:

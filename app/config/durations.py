@@ -6,6 +6,7 @@ _UNITS = {"y": 31_536_000.0, "w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 6
 _PATTERN = re.compile("".join(rf"(?:(?P<{unit}>[0-9]+){unit}(?![a-z]))?" for unit in _UNITS))
 _LIMIT = 2**63 / 1e9
 """Seconds in the largest duration of Go, 292 years."""
+_LONGEST = 200
 
 
 def parse_duration(text: str) -> float:
@@ -16,7 +17,7 @@ def parse_duration(text: str) -> float:
     if text == "0":
         return 0.0
     match = _PATTERN.fullmatch(text) if text else None
-    if match is None:
+    if match is None or len(text) > _LONGEST:  # Python refuses to read numbers of thousands of digits
         raise ValueError(f"not a duration: {text!r}; write for example 500ms, 15m or 1h30m")
     seconds = sum(int(count) * _UNITS[unit] for unit, count in match.groupdict().items() if count)
     if seconds > _LIMIT:

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import yaml
 
-from app.config.addresses import split_address
+from app.config.addresses import same_endpoint, split_address
 from app.config.model import EndpointGroup, Mode, TlsConfig, TlsVersion
 from app.errors import ConfigError, Problem
 
@@ -84,8 +84,11 @@ def _document(path: Path) -> object:
         mark = error.problem_mark
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         raise ConfigError([Problem(where, f"not valid YAML: {error.problem or error.context}")]) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    # PyYAML's constructors raise what they like on values such as `!!int ""` or `!!timestamp x`.
+    except (yaml.YAMLError, ValueError, LookupError, ArithmeticError, AttributeError, TypeError) as error:
         raise ConfigError([Problem(str(path), f"not valid YAML: {error}")]) from None
+    except RecursionError:
+        raise ConfigError([Problem(str(path), "nested too deeply")]) from None
 
 
 def _kind(value: object) -> str:
@@ -147,16 +150,17 @@ class _Reader:
 
     def check_unique(self, groups: list[EndpointGroup]) -> None:
         names: dict[str, int] = {}
-        addresses: dict[str, str] = {}
+        addresses: dict[tuple[str, int], str] = {}
         for number, group in enumerate(groups, start=1):
             self._item = f"item {number} ({group.name})"
             if group.name in names:
                 self._problem("name", f"{group.name!r} is the name of item {names[group.name]} too")
             names.setdefault(group.name, number)
             for address in group.endpoints:
-                if address in addresses:
-                    self._problem("endpoints", f"{address} is in {addresses[address]} already")
-                addresses.setdefault(address, self._item)
+                endpoint = same_endpoint(address)
+                if endpoint in addresses:
+                    self._problem("endpoints", f"{address} is in {addresses[endpoint]} already")
+                addresses.setdefault(endpoint, self._item)
 
     def _addresses(self, item: Mapping[object, object]) -> list[str]:
         found = []
@@ -239,6 +243,10 @@ class _Reader:
 
     def _identities(self, tls: Mapping[object, object]) -> list[str]:
         found = self._texts(tls, "peer_identities", "tls_config.peer_identities")
+        value = tls.get("peer_identities")
+        if isinstance(value, list) and "" in value:
+            # Unset would be unpinned: a template that lost its value must not let more peers in.
+            self._problem("tls_config.peer_identities", "an identity is empty", "write it, or drop the key")
         for identity in found:
             if not is_identity(identity):
                 self._problem(

@@ -1,12 +1,11 @@
 """What the flags of `crossrealm query` say, turned into settings, with all faults at once."""
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from app.config.addresses import split_address
+from app.config.addresses import same_endpoint, split_address
 from app.config.endpoints_file import check_client_tls, is_identity, load_endpoints_config
 from app.config.model import (
     EndpointGroup,
@@ -19,13 +18,12 @@ from app.config.model import (
     TlsConfig,
     TlsVersion,
 )
+from app.config.selector_labels import parse_selector_label
 from app.config.tls_names import openssl_ciphers, openssl_curves
 from app.errors import ConfigError, Problem
 
 FLAG_GROUP = "flags"
 """The name of the group that the endpoints of the flags make up."""
-
-_SELECTOR = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 
 
 class QueryFlags(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +136,14 @@ class _Reader:
             hide_tls=flags.web_hide_tls,
         )
         selector_labels = self._selector_labels()
+        for flag, seconds in (
+            ("--endpoint.info-timeout", flags.endpoint_info_timeout),
+            ("--store.sd-interval", flags.store_sd_interval),
+        ):
+            if seconds == 0 and all(problem.where != flag for problem in self._problems):
+                self._problem(
+                    flag, "0 is not allowed: it would never give anything time", "write for example 5s"
+                )
         if self._problems:
             raise ConfigError(self._problems)
         return QuerySettings(
@@ -193,18 +199,19 @@ class _Reader:
         )
 
     def _flag_addresses(self) -> tuple[str, ...]:
-        flags, found = self._flags, dict[str, str]()
+        flags, found, given = self._flags, list[str](), dict[tuple[str, int], str]()
         named = [("--endpoint", each) for each in flags.endpoint]
         named += [("--endpoint.strict", each) for each in flags.endpoint_strict]
         for flag, address in named:
             try:
-                split_address(address)
+                endpoint = same_endpoint(address)
             except ValueError as error:
                 self._problem(flag, str(error))
                 continue
-            if address in found:
-                self._problem(flag, f"{address} is given by {found[address]} already")
-            found[address] = flag
+            if endpoint in given:
+                self._problem(flag, f"{address} is given by {given[endpoint]} already")
+            given[endpoint] = flag
+            found.append(address)
         return tuple(found)
 
     def _flag_tls(self) -> TlsConfig | None:
@@ -216,14 +223,20 @@ class _Reader:
             self._warnings.append(f"{shown}: --endpoints.config replaces these flags and can do more")
         if old and not flags.secure:
             self._problem(", ".join(old), "without --secure the endpoints are plaintext", "add --secure")
-        if new and not flags.grpc_client_tls_secure:
+        # The proposal has no flags for these two, so they go with its --secure too.
+        either = ("--grpc-client-tls-skip-verify", "--grpc-client-tls-min-version")
+        without = [flag for flag in new if not (flags.secure and flag in either)]
+        if without and not flags.grpc_client_tls_secure:
             self._problem(
-                ", ".join(new),
+                ", ".join(without),
                 "without --grpc-client-tls-secure the endpoints are plaintext",
                 "add --grpc-client-tls-secure",
             )
-        if flags.secure and flags.grpc_client_tls_secure and old and new:
-            self._problem(", ".join([*old, *new]), "two families of flags for one thing", "use one of them")
+        family_only = [flag for flag in new if flag not in either]
+        if flags.secure and flags.grpc_client_tls_secure and old and family_only:
+            self._problem(
+                ", ".join([*old, *family_only]), "two families of flags for one thing", "use one of them"
+            )
         if not (flags.secure or flags.grpc_client_tls_secure):
             return None
         config = TlsConfig(
@@ -304,7 +317,10 @@ class _Reader:
             return "1.3"
         if text == "1.2":
             return "1.2"
-        self._problem(flag, f"{text!r} is not allowed", "write 1.2 or 1.3")
+        remedy = (
+            "write 1.2 or 1.3; nothing older is spoken here" if text in ("1.0", "1.1") else "write 1.2 or 1.3"
+        )
+        self._problem(flag, f"{text!r} is not allowed", remedy)
         return "1.3"
 
     def _listen(self, flag: str, address: str) -> str:
@@ -317,12 +333,12 @@ class _Reader:
     def _selector_labels(self) -> tuple[tuple[str, str], ...]:
         found: dict[str, str] = {}
         for text in self._flags.selector_label:
-            match = _SELECTOR.fullmatch(text)
-            if match is None:
-                self._problem("--selector-label", f"{text!r} is not a label", 'write name="value"')
+            try:
+                name, value = parse_selector_label(text)
+            except ValueError as error:
+                self._problem("--selector-label", str(error), 'write name="value"')
                 continue
-            name, value = match.groups()
             if name in found:
                 self._problem("--selector-label", f"{name} is given twice")
-            found[name] = re.sub(r"\\(.)", r"\1", value)
+            found[name] = value
         return tuple(sorted(found.items()))

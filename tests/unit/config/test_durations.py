@@ -45,3 +45,8 @@ def test_never_raises_anything_else(text: str) -> None:
         assert parse_duration(text) >= 0
     except ValueError as error:
         assert "duration" in str(error)
+
+
+def test_thousands_of_digits_are_refused_too() -> None:
+    with pytest.raises(ValueError, match="not a duration"):
+        parse_duration("9" * 5000 + "y")

@@ -127,6 +127,12 @@ def test_a_tls_config_that_sets_nothing_never_means_plaintext(tmp_path: Path, tl
         ("endpoints_sd_files: [{files: [x.txt]}]", "does not end in .json, .yml or .yaml"),
         ("name: x", "it has neither endpoints nor endpoints_sd_files"),
         ("endpoints: [a:1, a:1]", "a:1 is in item 1"),
+        ("endpoints: ['[::1]:1', '[0:0::1]:01']", "[0:0::1]:01 is in item 1"),
+        ("endpoints: [a.Example:1, A.example.:1]", "A.example.:1 is in item 1"),
+        (
+            "tls_config: {ca_file: a, peer_identities: ['']}\n  endpoints: [a:1]",
+            "tls_config.peer_identities: an identity is empty",
+        ),
     ],
 )
 def test_each_fault_names_item_and_key(tmp_path: Path, item: str, says: str) -> None:
@@ -186,6 +192,13 @@ def test_what_is_no_list_is_said(tmp_path: Path, content: str | bytes, says: str
 def test_yaml_faults_have_line_and_column(tmp_path: Path) -> None:
     (fault,) = faults(tmp_path, "- name: a\n  endpoints: [b\n")
     assert fault.startswith(":3:1: not valid YAML")
+
+
+@pytest.mark.parametrize(
+    "value", ['!!int ""', '!!float ""', "!!timestamp x", "!!bool x", "2001-99-99", "[" * 3000]
+)
+def test_values_that_break_the_yaml_library_are_faults_of_the_file(tmp_path: Path, value: str) -> None:
+    assert faults(tmp_path, f"- name: {value}\n")
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

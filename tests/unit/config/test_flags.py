@@ -80,6 +80,17 @@ def test_the_two_families_do_not_mix() -> None:
     assert any("two families of flags" in fault for fault in found)
 
 
+def test_the_two_flags_that_only_thanos_has_go_with_secure() -> None:
+    settings = query_settings(QueryFlags(endpoint=("a:1",), secure=True, grpc_client_tls_min_version="1.2"))
+    assert settings.groups[0].tls == TlsConfig(min_version="1.2")
+    assert faults(endpoint=("a:1",), grpc_client_tls_min_version="1.2")
+
+
+def test_intervals_are_not_zero() -> None:
+    found = faults(endpoint_info_timeout=0.0, store_sd_interval=0.0)
+    assert [fault.split(":")[0] for fault in found] == ["--endpoint.info-timeout", "--store.sd-interval"]
+
+
 def test_halves_and_contradictions() -> None:
     assert any("--key: missing" in fault for fault in faults(endpoint=("a:1",), secure=True, cert="c"))
     found = faults(
