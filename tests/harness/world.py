@@ -1,5 +1,6 @@
 """Realms, stores and the querier in front of them, together."""
 
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -85,7 +86,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
     async def replace_authority(self, realm: Realm, *, limit: float = 20.0) -> None:
         """Old and new trusted together, new leaves in use, then the old one removed on both sides."""
-        old, new = realm.authority, Authority(f"{realm.name}, after {realm.authority.name}")
+        old, new = realm.authority, Authority(f"{realm.name} CA {secrets.token_hex(4)}")
         realm.trust([old, new])
         realm.authority = new
         await self.renew(realm, limit=limit)
