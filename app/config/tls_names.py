@@ -22,6 +22,7 @@ _CURVES = {
     "P384": "secp384r1",
     "CurveP521": "secp521r1",
     "P521": "secp521r1",
+    "X25519": "X25519",
 }
 
 
@@ -41,7 +42,7 @@ def openssl_ciphers(names: Sequence[str]) -> tuple[str, ...]:
 def openssl_curves(names: Sequence[str]) -> tuple[str, ...]:
     """OpenSSL's name of the one curve that is to be used.
 
-    Python's ssl can restrict a context to one NIST curve, and to no list and not to X25519.
+    Python's ssl can restrict a context to one curve, and to no list.
 
     :raises ValueError: anything else is asked for.
     """
@@ -50,6 +51,6 @@ def openssl_curves(names: Sequence[str]) -> tuple[str, ...]:
     if len(names) == 1 and names[0] in _CURVES:
         return (_CURVES[names[0]],)
     raise ValueError(
-        f"{', '.join(names)}: one of CurveP256, CurveP384 and CurveP521 can be asked for;"
-        " without the flag X25519 and all of them are offered"
+        f"{', '.join(names)}: one of CurveP256, CurveP384, CurveP521 and X25519 can be asked for;"
+        " without the flag all of them are offered"
     )

@@ -215,6 +215,14 @@ def test_faults_of_the_listener(flags: dict[str, object], says: str) -> None:
     assert any(says in fault for fault in faults(**flags))
 
 
+def test_one_curve_by_the_name_that_thanos_knows() -> None:
+    settings = query_settings(
+        QueryFlags(grpc_server_tls_cert="c", grpc_server_tls_key="k", grpc_server_tls_curves=("X25519",))
+    )
+    assert settings.grpc.tls is not None
+    assert settings.grpc.tls.curves == ("X25519",)
+
+
 def test_selector_labels_are_sorted_and_unescaped() -> None:
     settings = query_settings(QueryFlags(selector_label=('b="2"', 'a="x\\"y"')))
     assert settings.selector_labels == (("a", 'x"y'), ("b", "2"))
