@@ -42,6 +42,17 @@ class Duration(click.ParamType[float]):
             return 0
 
 
+class Choice(click.Choice[str]):
+    """One of some words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value in self.choices:
+            return str(value)
+        error = ValueError(f"{value!r} is not one of {', '.join(self.choices)}")
+        _put_off(self, error, param, ctx)
+        return self.choices[0]
+
+
 class Size(click.ParamType[int]):
     """A size in bytes, with an optional unit of 1024: ``64MiB``, ``4MB``."""
 
@@ -245,7 +256,7 @@ _TLS = _options(
     _option(
         "tls_startup",
         "--tls.startup",
-        type=click.Choice(["lenient", "strict"]),
+        type=Choice(["lenient", "strict"]),
         default="lenient",
         help="strict: client material that cannot be used at start is an error;"
         " lenient: its group starts down.",
@@ -381,7 +392,7 @@ _QUERY = _options(
     _option(
         "query_missing_endpoints",
         "--query.missing-endpoints",
-        type=click.Choice(["warn", "error", "ignore"]),
+        type=Choice(["warn", "error", "ignore"]),
         default="warn",
         help="What an endpoint does to an answer that it is missing from, being unhealthy.",
     ),
@@ -408,13 +419,11 @@ _LOG = _options(
     _option(
         "log_level",
         "--log.level",
-        type=click.Choice(["debug", "info", "warn", "error"]),
+        type=Choice(["debug", "info", "warn", "error"]),
         default="info",
         help="Level.",
     ),
-    _option(
-        "log_format", "--log.format", type=click.Choice(["logfmt", "json"]), default="logfmt", help="Format."
-    ),
+    _option("log_format", "--log.format", type=Choice(["logfmt", "json"]), default="logfmt", help="Format."),
 )
 
 

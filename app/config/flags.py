@@ -176,10 +176,13 @@ class _Reader:
                 "--endpoints.config", f"it excludes {', '.join(given)}", "put all endpoints into the file"
             )
         try:
-            return load_endpoints_config(Path(flags.endpoints_config))
+            groups = load_endpoints_config(Path(flags.endpoints_config))
         except ConfigError as error:
             self._problems.extend(error.problems)
             return ()
+        if not any(group.endpoints or group.sd_files for group in groups):
+            self._warnings.append("no endpoints are configured; every answer will be empty")
+        return groups
 
     def _flag_group(self) -> tuple[EndpointGroup, ...]:
         flags = self._flags

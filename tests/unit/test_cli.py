@@ -77,6 +77,13 @@ def test_every_fault_at_once_and_exit_2() -> None:
         assert f"error: {flag}" in result.output
 
 
+def test_faults_of_choices_come_with_the_rest() -> None:
+    result = CliRunner().invoke(cli, ["query", "--log.level=loud", "--grpc-address=x", "--tls.startup=no"])
+    assert result.exit_code == 2
+    for says in ("--log.level: 'loud' is not one of", "--grpc-address:", "--tls.startup: 'no' is not one of"):
+        assert says in result.stderr
+
+
 def test_unknown_flags_are_refused() -> None:
     result, _ = run("query", "--no-such-flag")
     assert result.exit_code == 2

@@ -131,6 +131,13 @@ def test_faults_of_flags_and_file_come_together(tmp_path: Path) -> None:
         assert any(part in fault for fault in found)
 
 
+def test_a_file_without_endpoints_is_warned_of(tmp_path: Path) -> None:
+    file = tmp_path / "endpoints.yaml"
+    file.write_text("[]")
+    (warning,) = query_settings(QueryFlags(endpoints_config=str(file))).warnings
+    assert "no endpoints are configured" in warning
+
+
 def test_an_address_is_given_once() -> None:
     (fault,) = faults(endpoint=("a:1",), endpoint_strict=("a:1",))
     assert fault == "--endpoint.strict: a:1 is given by --endpoint already"
