@@ -19,6 +19,7 @@ What there is:
 ``store``      only a store process; `Faults` makes it slow, stalling, garbled, failing, out of order.
 ``official_store``  the same store behind grpcio's server, with its own maximum connection age.
 ``caller``     our own `Channel` to a querier; ``official`` is grpcio's, for the same questions.
+``shake``      one TLS handshake by hand, with a session to resume or a ClientHello held back.
 ``load``       asks a round of questions (unary and streaming) at a rate and judges every answer: a call
                failed if its status is not OK, or it carries a warning, or its series or chunk bytes differ
                from what the stores hold.
@@ -36,6 +37,7 @@ from app.demo.driver import Tally
 from app.demo.pki import Authority
 from app.demo.realms import Front, Realm, write_endpoints
 from app.demo.store_options import Faults
+from tests.harness.handshakes import Shaken, client_context, shake
 from tests.harness.load import caller, load, official, official_load
 from tests.harness.official_store import official_store
 from tests.harness.querier import Counts, Querier, querier
@@ -52,15 +54,18 @@ __all__ = [
     "Querier",
     "Realm",
     "RunningStore",
+    "Shaken",
     "Shape",
     "Tally",
     "World",
     "caller",
+    "client_context",
     "load",
     "official",
     "official_load",
     "official_store",
     "querier",
+    "shake",
     "store",
     "world",
     "write_endpoints",
