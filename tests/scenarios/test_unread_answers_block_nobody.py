@@ -12,7 +12,7 @@ import pytest
 from app.demo.answers import SERIES, ask_series, matcher
 from app.demo.driver import ask
 from app.pb.thanos import LabelMatcherType
-from app.rpc.channel import ResponseStream
+from app.rpc.calls import ResponseStream
 from tests.harness import Shape, caller, world
 
 pytestmark = pytest.mark.anyio
