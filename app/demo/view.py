@@ -30,15 +30,18 @@ class View(Protocol):
 
 
 class LiveView:
-    """Draws over itself. Stateless but for the console."""
+    """Draws over itself. Mutable: whether there is a picture yet, set by `follow`."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._drawing = False
 
     def event(self, line: str) -> None:
-        """The picture has the events."""
+        if not self._drawing:  # the picture has the later ones
+            self._console.print(line, highlight=False)
 
     async def follow(self, scene: Scene) -> None:
+        self._drawing = True
         with Live(console=self._console, auto_refresh=False, vertical_overflow="visible") as live:
             try:
                 while True:

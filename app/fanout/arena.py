@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from app.errors import CallError, Code, FailureKind
 from app.fanout import kernels
+from app.fanout.wire import Other
 
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
@@ -51,10 +52,10 @@ class Arena:
         self._others: Offsets = np.empty((64, kernels.OTHER_COLUMNS), np.int64)
         self._blocks: list[Block] = []
 
-    def add(self, content: bytes | bytearray) -> tuple[Block, list[tuple[int, bytes]]]:
+    def add(self, content: bytes | bytearray) -> tuple[Block, list[Other]]:
         """Take in framed messages.
 
-        :returns: the block, and what is not a series: (field number, text of a warning or whole message).
+        :returns: the block, and what is not a series.
         :raises CallError: the messages are not SeriesResponses.
         """
         size = len(content)
@@ -76,25 +77,30 @@ class Arena:
             self._grow_tables(size)
         block = Block(start, start + size, first, int(last), key_start, int(key_end))
         self._blocks.append(block)
-        found = self._others[:others].tolist()
+        found = self._others[: int(others)].tolist()
         return block, [(kind, self.data[begin:end].tobytes()) for kind, begin, end in found]
+
+    @property
+    def rows(self) -> int:
+        """Behind the last row in use."""
+        return self._blocks[-1].last if self._blocks else 0
 
     def key(self, row: int) -> bytes:
         """The merge key of a series."""
         return self.keys[self.table[row, kernels.KEY_START] : self.table[row, kernels.KEY_END]].tobytes()
 
-    def entry(self, row: int) -> bytes:
-        """A series with its tag and length."""
-        return self.data[self.table[row, kernels.ENTRY_START] : self.table[row, kernels.ENTRY_END]].tobytes()
-
     def release(self, current: Sequence[Block | None]) -> None:
         """Forget the blocks that are nobody's current one and have no row in `order`."""
         rows = self.order[: self.held]
-        for block in list(self._blocks):
-            if block in current:
-                continue
-            if not bool(((rows >= block.first) & (rows < block.last)).any()):
-                self._blocks.remove(block)
+        # Rows of a block stand side by side, so the block of a row is found by its first row.
+        firsts = np.array([block.first for block in self._blocks], np.int64)
+        used = set(np.searchsorted(firsts, rows, side="right").tolist()) if rows.size else set()
+        wanted = {id(block) for block in current if block is not None}
+        self._blocks = [
+            block
+            for position, block in enumerate(self._blocks)
+            if id(block) in wanted or position + 1 in used
+        ]
 
     def _make_room(self, size: int) -> None:
         end = self._blocks[-1].end if self._blocks else 0

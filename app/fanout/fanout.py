@@ -64,6 +64,7 @@ class Fanout:
             sources = [self._series_source(view, replica_labels) for view in choice.asked]
             window = max(SMALLEST_WINDOW, self._options.request_budget // max(1, len(sources)))
             deadline = None if context.timeout is None else time.monotonic() + context.timeout
+            failure: CallError | None = None
             async with anyio.create_task_group() as tasks:
                 for source in sources:
                     tasks.start_soon(_read, source, forwarded, deadline, context, window)
@@ -76,8 +77,13 @@ class Fanout:
                     send=send,
                     metrics=self._metrics,
                 )
-                await merge.run()
+                try:
+                    await merge.run()
+                except CallError as error:  # raised below, since a task group would wrap it
+                    failure = error
                 tasks.cancel_scope.cancel()
+            if failure is not None:
+                raise failure
 
     def _series_source(self, view: EndpointView, replica_labels: Sequence[str]) -> Source:
         supports = view.info is None or view.info.supports_without_replica_labels

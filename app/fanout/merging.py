@@ -13,11 +13,11 @@ import numpy as np
 
 from app.errors import CallError, Code, FailureKind
 from app.fanout import kernels
-from app.fanout.arena import Arena, Bytes, Offsets
+from app.fanout.arena import Arena, Block, Bytes, Offsets
 from app.fanout.metrics import FanoutMetrics
 from app.fanout.partial import Warnings, name_of
 from app.fanout.source import Source, cursors
-from app.fanout.wire import WARNING, framed, warning
+from app.fanout.wire import WARNING, Other, framed, warning
 
 Send = Callable[[Sequence[bytes | bytearray | memoryview]], Awaitable[None]]
 
@@ -54,7 +54,7 @@ class Merge:
         self._arena = Arena()
         self._out: Bytes = np.empty(WRITE_SIZE, np.uint8)
         self._starts: Offsets = np.empty(self._arena.order.size + 1, np.int64)
-        self._chunks: Offsets = np.empty((256, 5), np.int64)
+        self._chunks: Offsets = np.empty((256, kernels.CHUNK_COLUMNS), np.int64)
         self._picked: Offsets = np.empty(256, np.int64)
         self._scratch: Offsets = np.empty(256, np.int64)
         self._last_written = b""
@@ -83,52 +83,69 @@ class Merge:
             source.want()
         deadline = anyio.current_time() + self._timeout
         for source in sources:
+            others: list[Other] = []
             try:
-                content = await source.fetched(max(0.0, deadline - anyio.current_time()))
-                self._take(source, content)
+                others = self._take(source, await source.fetched(self._timeout, deadline))
             except CallError as error:
-                await self._failed(source, error)
+                self._failed(source, error)
+            # Not under the `try`: what a warning does under ABORT is no failure of the endpoint.
+            for kind, found in others:
+                if kind == WARNING:
+                    self._warnings.add(found.decode("utf-8", "replace"))
+                else:
+                    self._others.append(framed(found))
         await self._send_warnings()
 
-    def _take(self, source: Source, content: bytes | bytearray | None) -> None:
+    def _take(self, source: Source, content: bytes | bytearray | None) -> list[Other]:
+        """Make a block the source's current one; what is beside the series in it."""
         source.cursor = 0
         source.block = None
         if content is None:
             source.ended = True
-            return
+            return []
         block, others = self._arena.add(content)
+        if not self._in_order(source, block):
+            self._resort(source, block, content)
+            return []
         source.block = block
-        for kind, found in others:
-            if kind == WARNING:
-                self._warnings.add(found.decode("utf-8", "replace"))
-            else:
-                self._others.append(framed(found))
+        return others
+
+    def _in_order(self, source: Source, block: Block) -> bool:
         if block.first == block.last:
-            return
-        first = self._arena.key(block.first)
-        unsorted = kernels.first_unsorted(self._arena.table, self._arena.keys, block.first, block.last)
-        if unsorted < 0 and first >= source.last_key:
-            source.last_key = self._arena.key(block.last - 1)
-            return
-        if source.resorts or self._written_beyond(block.first, block.last):
+            return True
+        arena = self._arena
+        if kernels.first_unsorted(arena.table, arena.keys, block.first, block.last) >= 0:
+            return False
+        if arena.key(block.first) < source.last_key:
+            return False
+        source.last_key = arena.key(block.last - 1)
+        return True
+
+    def _resort(self, source: Source, block: Block, content: bytes | bytearray) -> None:
+        """Collect a block that is not in order and all that follows it, unless it comes too late: what the
+        client gets is in order, so a series smaller than one that was merged has no place any more.
+
+        :raises CallError: it comes too late. What follows and is too small as well is found when the
+            collected series come back as blocks.
+        """
+        newest = self._newest()
+        if source.resorts or min(self._arena.key(row) for row in range(block.first, block.last)) < newest:
             raise CallError(
                 Code.INTERNAL,
-                "its series are not in the order of their labels, and were noticed too late to be sorted here",
+                "its series are not in the order of their labels, noticed too late to sort them here"
+                " (the endpoint has to be upgraded or its external labels corrected)",
                 FailureKind.PROTOCOL,
             )
-        # Nothing of this block is merged yet: collect it, and all that follows.
-        source.resort(bytes(content))
-        source.block = None
-        source.last_key = b""
+        source.resort(content)
+        source.last_key = newest
         self._metrics.resorted.labels(source.view.group).inc()
 
-    def _written_beyond(self, first: int, last: int) -> bool:
-        newest = self._last_written
-        if self._arena.held:
-            newest = self._arena.key(int(self._arena.order[self._arena.held - 1]))
-        return min(self._arena.key(row) for row in range(first, last)) < newest
+    def _newest(self) -> bytes:
+        """The largest key that was merged so far."""
+        arena = self._arena
+        return arena.key(int(arena.order[arena.held - 1])) if arena.held else self._last_written
 
-    async def _failed(self, source: Source, error: CallError) -> None:
+    def _failed(self, source: Source, error: CallError) -> None:
         source.ended = True
         source.block = None
         source.stop()
@@ -210,7 +227,7 @@ class Merge:
     def _grow(self) -> None:
         self._out = np.empty(2 * self._out.size, np.uint8)
         rows = 2 * self._picked.size
-        self._chunks = np.empty((rows, 5), np.int64)
+        self._chunks = np.empty((rows, kernels.CHUNK_COLUMNS), np.int64)
         self._picked = np.empty(rows, np.int64)
         self._scratch = np.empty(rows, np.int64)
 

@@ -1,31 +1,42 @@
 """Sorting an endpoint's answer that is not in the order of its labels, within a bound.
 
 Old stores do not leave out replica labels by themselves: the labels are taken out here, which changes the
-order. It needs the whole answer, so it is the slow way, and its size is limited.
+order. It needs the whole answer before the first series goes on, so it is the slow way, and its size is
+limited.
 """
 
 from collections.abc import Iterator, Sequence
 
-from app.errors import CallError, Code, FailureKind
-from app.fanout.arena import Arena
-from app.fanout.wire import batch_messages, label_name, message_fields, varint
+import numpy as np
 
-BLOCK_SERIES = 256
+from app.errors import CallError, Code, FailureKind
+from app.fanout import kernels
+from app.fanout.arena import Arena, Bytes, Offsets
+from app.fanout.wire import Other, other_messages
+
+BLOCK_SIZE = 256 * 1024
+"""Bytes of the blocks that a sorted answer is handed on in, where its series are not larger."""
+BLOCK_SERIES = 64
+"""Series to a message of them."""
 
 
 class Resorter:
     """Mutable: the series collected so far, filled by the stream's reader alone.
 
     :param without: names of labels to take out.
-    :param limit: bytes of all entries.
+    :param limit: bytes of the answer, as it came.
     """
 
     def __init__(self, without: Sequence[str], limit: int) -> None:
-        self._without = frozenset(name.encode() for name in without)
+        names = [name.encode() for name in without]
+        self._names: Bytes = np.frombuffer(b"".join(names), np.uint8)
+        self._bounds: Offsets = np.cumsum([len(name) for name in names], dtype=np.int64)
         self._limit = limit
         self._size = 0
-        self._entries: list[tuple[bytes, bytes]] = []
-        self._others: list[bytes] = []
+        self._arena = Arena()
+        self._intake = Arena()
+        self._others: list[Other] = []
+        self._rows: Offsets = np.empty(0, np.int64)
 
     def add(self, content: bytes | bytearray) -> None:
         """Collect a block.
@@ -40,35 +51,45 @@ class Resorter:
                 " (raise --query.resort-buffer, or upgrade the endpoint)",
                 FailureKind.PROTOCOL,
             )
-        arena = Arena()
-        block, others = arena.add(content)
-        self._others.extend(batch_messages([], 0, others))
-        if not self._without:
-            rows = range(block.first, block.last)
-            self._entries.extend((arena.key(row), arena.entry(row)) for row in rows)
-            return
-        stripped = list(
-            batch_messages([self._strip(arena.entry(row)) for row in range(block.first, block.last)], 0)
+        if not self._bounds.size:
+            _, others = self._arena.add(content)
+        else:
+            others = self._add_stripped(content)
+        self._others.extend(others)
+
+    def _add_stripped(self, content: bytes | bytearray) -> list[Other]:
+        intake = self._intake
+        block, others = intake.add(content)
+        out = np.empty(len(content) + 16 * (block.last - block.first), np.uint8)
+        size = kernels.strip(
+            intake.data, intake.table, block.first, block.last, self._names, self._bounds, out
         )
-        again, _ = (arena := Arena()).add(b"".join(stripped))
-        self._entries.extend((arena.key(row), arena.entry(row)) for row in range(again.first, again.last))
+        intake.release(())
+        self._arena.add(out[: int(size)].tobytes())
+        return others
 
-    def blocks(self) -> list[bytes]:
-        """All that was collected, framed, sorted by merge key; it is forgotten here."""
-        entries, self._entries = self._entries, []
-        entries.sort(key=lambda entry: entry[0])
-        found = list(self._others)
-        for start in range(0, len(entries), BLOCK_SERIES):
-            found.extend(batch_messages([entry for _, entry in entries[start : start + BLOCK_SERIES]], 2))
-        return found
+    def sort(self) -> None:
+        """Sort all that was collected; slow for a large answer, and without the interpreter's lock."""
+        self._rows = np.arange(self._arena.rows, dtype=np.int64)
+        kernels.sort(self._arena.table, self._arena.keys, self._rows, np.empty_like(self._rows))
 
-    def _strip(self, entry: bytes) -> bytes:
-        """A series entry without the labels that are to go."""
-        body = b"".join(self._kept(entry))
-        return b"\x0a" + varint(len(body)) + body
-
-    def _kept(self, entry: bytes) -> Iterator[bytes]:
-        (_, body, _), *_ = message_fields(entry)
-        for number, value, raw in message_fields(body):
-            if number != 1 or label_name(value) not in self._without:
-                yield raw
+    def blocks(self) -> Iterator[bytes]:
+        """What was sorted, framed, beginning with what is not a series."""
+        if self._others:
+            yield b"".join(other_messages(self._others))
+        arena, rows = self._arena, self._rows
+        # Each row for itself: the merge puts equal ones together.
+        starts = np.arange(rows.size + 1, dtype=np.int64)
+        out = np.empty(BLOCK_SIZE, np.uint8)
+        no_chunks, nothing = np.empty((1, kernels.CHUNK_COLUMNS), np.int64), np.empty(1, np.int64)
+        done = 0
+        while done < rows.size:
+            size, written, code = kernels.write(
+                arena.data, arena.table, rows, starts, done, rows.size, BLOCK_SERIES, out,
+                no_chunks, nothing, nothing,
+            )  # fmt: skip
+            if code == kernels.NO_ROOM:
+                out = np.empty(2 * out.size, np.uint8)
+                continue
+            done += int(written)
+            yield out[: int(size)].tobytes()

@@ -1,8 +1,10 @@
 """One endpoint's stream as the merge sees it: blocks on demand, in order, or a failure."""
 
+import math
 from collections.abc import Sequence
 
 import anyio
+import anyio.to_thread
 import numpy as np
 
 from app.endpoints.model import BlockStream, EndpointView
@@ -38,6 +40,7 @@ class Source:
         self._demand = anyio.Event()
         self._ready = anyio.Event()
         self._reading = anyio.CancelScope()
+        self._heard = 0.0
 
     @property
     def resorts(self) -> bool:
@@ -65,6 +68,7 @@ class Source:
                     self._hand_over(content)
                     if content is None:
                         return
+            await anyio.to_thread.run_sync(self._resorter.sort)
             for block in self._resorter.blocks():
                 self._hand_over(block)
                 await self._demand.wait()
@@ -79,6 +83,7 @@ class Source:
     ) -> None:
         while content is not None:
             resorter.add(content)
+            self._heard = anyio.current_time()
             content = await stream.next_block()
 
     def _hand_over(self, content: bytes | bytearray | None) -> None:
@@ -91,7 +96,7 @@ class Source:
         """Ask for the next block; the one before is consumed."""
         self._demand.set()
 
-    def resort(self, content: bytes) -> None:
+    def resort(self, content: bytes | bytearray) -> None:
         """Collect the rest of the stream, beginning with a block whose series turned out not to be sorted.
 
         :raises CallError: it is too large.
@@ -103,21 +108,23 @@ class Source:
         """Cancel the call, if it is still under way."""
         self._reading.cancel()
 
-    async def fetched(self, timeout: float) -> bytes | bytearray | None:
+    async def fetched(self, timeout: float, deadline: float) -> bytes | bytearray | None:
         """The block that was asked for; None at the end.
 
-        :param timeout: seconds to wait; infinity: no limit.
+        :param timeout: seconds that the endpoint may be silent while it is waited for; infinity: no limit.
+        :param deadline: on the loop's clock, `timeout` after the block was asked for.
         :raises CallError: the endpoint failed, or did not send in time.
         """
-        if not self._ready.is_set():
-            with anyio.move_on_after(None if timeout == float("inf") else timeout) as scope:
-                await self._ready.wait()
-            if scope.cancelled_caught:
+        while not self._ready.is_set():
+            left = max(deadline, self._heard + timeout) - anyio.current_time()
+            if left <= 0:
                 raise CallError(
                     Code.DEADLINE_EXCEEDED,
                     f"failed to receive any data in {timeout:g} s from {self.view.address}",
                     FailureKind.TIMEOUT,
                 )
+            with anyio.move_on_after(None if left == math.inf else left):
+                await self._ready.wait()
         self._ready = anyio.Event()
         if self.failure is not None:
             raise self.failure

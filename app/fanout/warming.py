@@ -4,7 +4,8 @@ import numpy as np
 
 from app.fanout import kernels
 from app.fanout.arena import Arena
-from app.fanout.wire import batch_messages, field
+from app.fanout.resort import Resorter
+from app.fanout.wire import field, framed
 
 
 def _entry(value: bytes) -> bytes:
@@ -16,13 +17,18 @@ def _entry(value: bytes) -> bytes:
 def compile_kernels() -> None:
     """Idempotent; what was compiled by an earlier process is loaded from numba's cache."""
     arena = Arena()
-    block, _ = arena.add(b"".join(batch_messages([_entry(b"a"), _entry(b"b"), _entry(b"b")], 2)))
+    content = framed(field(4, _entry(b"a") + _entry(b"b") + _entry(b"b")))
+    block, _ = arena.add(content)
     kernels.first_unsorted(arena.table, arena.keys, block.first, block.last)
     heap = np.empty(1, np.int64)
     at, end = np.array([block.first]), np.array([block.last])
     held, _ = kernels.merge(arena.table, arena.keys, at, end, np.ones(1, np.bool_), heap, arena.order, 0)
     starts = np.empty(arena.order.size + 1, np.int64)
     count = int(kernels.groups(arena.table, arena.keys, arena.order, int(held), starts))
+    resorter = Resorter(["name"], 1 << 20)
+    resorter.add(content)
+    resorter.sort()
+    list(resorter.blocks())
     kernels.write(
         arena.data,
         arena.table,

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-import betterproto2
+WARNING = 2
 
-WARNING, HINTS = 2, 3
+Other = tuple[int, bytes]
+"""What is not a series: field number (0: not known), and the text of a warning or a SeriesResponse."""
 
 
 def framed(message: bytes) -> bytes:
@@ -27,36 +28,12 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
-def message_fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Number, value (b"" unless length-delimited) and raw bytes of each field, in order."""
-    for found in betterproto2.parse_fields(message):
-        value = found.value if found.wire_type == betterproto2.WIRE_LEN_DELIM else b""
-        yield found.number, value, found.raw
-
-
-def label_name(label: bytes) -> bytes:
-    """The name in a Label message."""
-    return next((value for number, value, _ in message_fields(label) if number == 1), b"")
-
-
 def warning(text: str) -> bytes:
     """A framed SeriesResponse that carries a warning."""
     return framed(field(WARNING, text.encode()))
 
 
-def batch_messages(
-    entries: Sequence[bytes], batch: int, others: Sequence[tuple[int, bytes]] = ()
-) -> Iterator[bytes]:
-    """Framed SeriesResponse messages.
-
-    :param entries: series with their tag and length.
-    :param batch: 0: one series a message; otherwise all in one.
-    :param others: what the scan found beside series: (field number, text of a warning or whole message).
-    """
+def other_messages(others: Sequence[Other]) -> Iterator[bytes]:
+    """Framed SeriesResponse messages of what a scan found beside series."""
     for number, content in others:
         yield framed(field(WARNING, content) if number == WARNING else content)
-    if batch and entries:
-        yield framed(field(4, b"".join(entries)))
-    elif not batch:
-        for entry in entries:
-            yield framed(entry)

@@ -20,13 +20,17 @@ import structlog
 from app.config.addresses import split_address
 from app.errors import MaterialError
 from app.rpc.server_metrics import ServerMetrics
-from app.tls.contexts import handshake_output
+from app.tls.contexts import handshake_objects, handshake_output
+from app.tls.explain import explain_accept
 from app.tls.model import Material
 from app.tls.provider import Provider
 
 ACCEPT_PAUSE = 0.1
 """Seconds without accepting after the process ran out of descriptors."""
 BACKLOG = 1024
+SHUTDOWN_LIMIT = 2.0
+"""Seconds that a client has to answer the end of TLS. The default of half a minute would keep a connection
+that is closed already."""
 
 log = structlog.get_logger()
 
@@ -124,6 +128,7 @@ class Acceptor:
 
     async def _accept(self, listening: socket.socket, tasks: anyio.abc.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
+        trouble = ""
         while True:
             await self._handshakes.acquire()
             try:
@@ -132,9 +137,12 @@ class Acceptor:
                 self._handshakes.release()
                 if not isinstance(error, OSError):
                     raise
-                log.warning("cannot accept a connection", listener=self._name, err=str(error))
+                if str(error) != trouble:  # once, not ten times a second
+                    log.warning("cannot accept connections", listener=self._name, err=str(error))
+                trouble = str(error)
                 await anyio.sleep(ACCEPT_PAUSE)
                 continue
+            trouble = ""
             if self._open_connections() >= self._limits.max_connections:
                 self._handshakes.release()
                 self._failed("limit", f"{self._limits.max_connections} connections are open", peer)
@@ -158,13 +166,15 @@ class Acceptor:
             self._handshakes.release()
 
     async def _connect(self, sock: socket.socket, material: Material | None) -> None:
-        await asyncio.get_running_loop().connect_accepted_socket(
+        transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
             lambda: self._protocol_factory(material),
             sock,
             ssl=material.context if material else None,
             ssl_handshake_timeout=self._limits.handshake_timeout if material else None,
+            ssl_shutdown_timeout=SHUTDOWN_LIMIT if material else None,
         )
-        self._metrics.handshakes.labels(self._name, "ok", "").inc()
+        if not transport.is_closing():  # or the protocol did not let the peer in, and has counted that
+            self._metrics.handshakes.labels(self._name, "ok", "").inc()
 
     async def _connect_tls(self, sock: socket.socket, tls: Provider, peer: object) -> None:
         try:
@@ -174,7 +184,8 @@ class Acceptor:
             sock.close()
             return
         output: list[ssl.MemoryBIO] = []
-        token = handshake_output.set(output)
+        objects: list[ssl.SSLObject] = []
+        tokens = handshake_output.set(output), handshake_objects.set(objects)
         # The event loop closes the socket of a failed handshake and keeps the alert that says why.
         alert_socket = os.dup(sock.fileno())
         try:
@@ -184,14 +195,24 @@ class Acceptor:
             for out in output:
                 with contextlib.suppress(OSError):
                     os.write(alert_socket, out.read())
-            reason, message = explain_client(error)
-            self._failed(reason, message, peer)
+            self._explain(error, tls, material, objects, peer)
         except (TimeoutError, ConnectionError) as error:
-            late = isinstance(error, TimeoutError) or "timeout" in str(error).lower()
-            self._failed("timeout" if late else "connection_closed", str(error), peer)
+            self._explain(error, tls, material, objects, peer)
         finally:
             os.close(alert_socket)
-            handshake_output.reset(token)
+            handshake_output.reset(tokens[0])
+            handshake_objects.reset(tokens[1])
+
+    def _explain(
+        self,
+        error: Exception,
+        tls: Provider,
+        material: Material,
+        objects: Sequence[ssl.SSLObject],
+        peer: object,
+    ) -> None:
+        found = explain_accept(error, policy=tls.policy, material=material, objects=objects)
+        self._failed(found.reason, found.message, peer)
 
     def _failed(self, reason: str, message: str, peer: object) -> None:
         self._metrics.handshakes.labels(self._name, "failed", reason).inc()
@@ -200,25 +221,3 @@ class Acceptor:
 
 def _peer(peer: object) -> str:
     return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) and len(peer) >= 2 else str(peer)
-
-
-_REASONS = {
-    "PEER_DID_NOT_RETURN_A_CERTIFICATE": ("no_certificate", "the client showed no certificate"),
-    "HTTP_REQUEST": ("plaintext", "the client does not speak TLS"),
-    "WRONG_VERSION_NUMBER": ("plaintext", "the client does not speak TLS"),
-    "UNSUPPORTED_PROTOCOL": ("protocol_version", "the client does not offer a TLS version that is allowed"),
-    "NO_SHARED_CIPHER": ("cipher", "the client shares no cipher with us"),
-}
-
-
-def explain_client(error: ssl.SSLError) -> tuple[str, str]:
-    """A slug for metrics and a sentence: why the handshake of a client failed."""
-    if isinstance(error, ssl.SSLCertVerificationError) or error.reason == "CERTIFICATE_VERIFY_FAILED":
-        detail = getattr(error, "verify_message", "") or str(error)
-        return "certificate", f"the client's certificate is refused: {detail}"
-    if error.reason in _REASONS:
-        return _REASONS[error.reason]
-    reason = error.reason or ""
-    if "ALERT" in reason:
-        return "alert", f"the client refused us: {reason.lower().replace('_', ' ')}"
-    return "tls", reason.lower().replace("_", " ") or str(error)

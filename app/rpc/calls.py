@@ -13,7 +13,7 @@ import anyio
 from grpclib.metadata import USER_AGENT, decode_grpc_message, encode_metadata, encode_timeout
 
 from app.errors import CallError, Code, FailureKind
-from app.rpc.client_protocol import ClientStream, Moved, NotProcessed
+from app.rpc.client_stream import ClientStream, Moved, NotProcessed
 from app.rpc.connecting import ConnectFailure, Connection
 from app.rpc.inbound import PREFIX_SIZE
 from app.rpc.model import Metadata
@@ -240,14 +240,14 @@ class ResponseStream:
             raise CallError(Code.INTERNAL, "the answer ended without headers", FailureKind.PROTOCOL)
         headers = dict(stream.headers)
         status = headers.get(":status", "")
-        if status != "200":
+        if status != "200" and "grpc-status" not in headers:
             raise CallError(
                 _HTTP_STATUS.get(status, Code.UNKNOWN),
                 f"the endpoint answered with HTTP status {status}; is it a gRPC endpoint?",
                 FailureKind.PROTOCOL,
             )
         content_type = headers.get("content-type", "")
-        if not content_type.startswith("application/grpc"):
+        if not content_type.startswith("application/grpc") and "grpc-status" not in headers:
             raise CallError(
                 Code.UNKNOWN,
                 f"the endpoint answered with content type {content_type!r}; is it a gRPC endpoint?",

@@ -32,6 +32,9 @@ CUT_AFTER = 5.0
 """Seconds that calls on a connection to an endpoint that is no longer trusted have to end."""
 EXPIRY_MARGIN = 30.0
 """Seconds before its peer's certificate ends at which a connection is replaced."""
+BRIEF = 0.25
+"""Seconds. A connection that ends sooner, and without one answer, counts as a failure to connect: an endpoint
+that closes each at once would have us shake hands without pause."""
 IDENTITY_RETRY = 30.0
 """Seconds between two attempts with a new identity that an endpoint refuses while the last good serves."""
 
@@ -76,6 +79,7 @@ class Channel:
         self._open: set[Connection] = set()
         self._timers: dict[Connection, list[asyncio.TimerHandle]] = {}
         self._wanted = anyio.Event()
+        self._hurry = anyio.Event()
         self._outcome = anyio.Event()
         self._connecting = False
         self._closing = False
@@ -83,6 +87,8 @@ class Channel:
         self._backoff = Backoff()
         self._last_error: ConnectFailure | None = None
         self._identity_refused = ""
+        self._accepted = ""
+        self._brief_in_a_row = 0
         self._replace_reason: str | None = None
         self._handshakes = self._calls = self._failures = 0
 
@@ -98,7 +104,8 @@ class Channel:
                 self._wanted = anyio.Event()
                 while self._needs_connection():
                     await self._wait_for_backoff()
-                    await self._make_connection()
+                    if self._needs_connection():
+                        await self._make_connection()
         finally:
             if unsubscribe is not None:
                 unsubscribe()
@@ -111,6 +118,7 @@ class Channel:
         """Take no new calls, let those open end within `grace` seconds, then close. `run` returns."""
         self._closing = True
         self._wanted.set()
+        self._hurry.set()
         self._announce()
         for connection in list(self._open):
             connection.protocol.drain("the channel was closed")
@@ -219,12 +227,14 @@ class Channel:
     def _needs_connection(self) -> bool:
         if self._closing:
             return False
-        return self._serving is None or self._replace_reason is not None
+        serving = self._serving
+        return serving is None or not serving.protocol.takes_streams or self._replace_reason is not None
 
     async def _wait_for_backoff(self) -> None:
-        wait = self._backoff.due - time.monotonic()
-        if wait > 0:
-            await anyio.sleep(wait)
+        while (wait := self._backoff.due - time.monotonic()) > 0 and not self._closing:
+            self._hurry = anyio.Event()
+            with anyio.move_on_after(wait):
+                await self._hurry.wait()
 
     async def _make_connection(self) -> None:
         self._connecting = True
@@ -234,7 +244,6 @@ class Channel:
             self._backoff.failed(time.monotonic())
             self._failed(failure)
         else:
-            self._backoff.succeeded()
             self._install(connection)
         finally:
             self._connecting = False
@@ -245,7 +254,7 @@ class Channel:
         try:
             connection = await self._connect(None)
         except ConnectFailure as failure:
-            fallback = self._tls.fallback() if self._tls else None
+            fallback = self._tls.fallback(accepted=self._accepted) if self._tls else None
             if not failure.refused_identity or fallback is None:
                 raise
             connection = await self._connect(fallback)
@@ -259,7 +268,6 @@ class Channel:
                     serving=offered(fallback),
                 )
             self._identity_refused = failure.message
-            self._later(connection, IDENTITY_RETRY, lambda: self._replace("identity"))
             return connection
         self._identity_refused = ""
         return connection
@@ -310,14 +318,23 @@ class Channel:
             on_going_away=lambda reason: self._going_away(connection, reason),
             on_closed=lambda: self._closed(connection),
         )
-        if connection.tls is not None and connection.tls.certificate is not None:
-            left = connection.tls.certificate.not_after - time.time()
-            self._later(connection, max(0.0, left - EXPIRY_MARGIN), lambda: self._replace("peer_expiry"))
-            self._later(connection, max(0.0, left), lambda: connection.protocol.cut("its certificate ended"))
+        self._schedule(connection)
         if self._tls is not None and connection.material is not None:
+            self._accepted = connection.material.identity_digest
             self._recheck(connection)
         if old is not None:
             old.protocol.drain("replaced")
+
+    def _schedule(self, connection: Connection) -> None:
+        if self._identity_refused:
+            self._later(connection, IDENTITY_RETRY, lambda: self._replace(connection, "identity"))
+        verified = self._tls is not None and self._tls.policy.verify_peer
+        if verified and connection.tls is not None and connection.tls.certificate is not None:
+            left = connection.tls.certificate.not_after - time.time()
+            # An endpoint may show the same certificate again, to its end: not one handshake after the other.
+            soon = max(left - EXPIRY_MARGIN, left / 2, 1.0)
+            self._later(connection, soon, lambda: self._replace(connection, "peer_expiry"))
+            self._later(connection, max(0.0, left), lambda: connection.protocol.cut("its certificate ended"))
 
     # -- what happens to connections
 
@@ -326,10 +343,28 @@ class Channel:
         self._metrics.connections.labels(self.group, "draining").inc()
         if connection is self._serving:
             self._serving = None
+            self._take_stock(connection, reason)
             cause = "goaway" if connection.protocol.close_reason is None else "lost"
             self._metrics.recycles.labels(self.group, cause).inc()
             log.debug("replacing the connection", group=self.group, endpoint=self.address, reason=reason)
             self._wanted.set()
+
+    def _take_stock(self, connection: Connection, reason: str) -> None:
+        """A connection is over: was it one at all?"""
+        if connection.protocol.answered or time.time() - connection.made_at >= BRIEF:
+            self._brief_in_a_row = 0
+            self._backoff.succeeded()
+            return
+        self._brief_in_a_row += 1
+        self._backoff.failed(time.monotonic())
+        if self._brief_in_a_row > 1:
+            self._failed(
+                ConnectFailure(
+                    f"the endpoint closes connections as soon as they are made: {reason}",
+                    FailureKind.CONNECTION_LOST,
+                    "closed",
+                )
+            )
 
     def _closed(self, connection: Connection) -> None:
         self._open.discard(connection)
@@ -339,24 +374,28 @@ class Channel:
         if not self._open:
             self._empty.set()
 
-    def _replace(self, reason: str) -> None:
-        """Make a new connection while the old one serves."""
-        if self._serving is not None and self._replace_reason is None and not self._closing:
+    def _replace(self, connection: Connection, reason: str) -> None:
+        """Make a new connection while this one serves, if it still does."""
+        if connection is self._serving and self._replace_reason is None and not self._closing:
             self._replace_reason = reason
             self._metrics.recycles.labels(self.group, reason).inc()
             self._wanted.set()
 
     def _material_changed(self, change: Change) -> None:
-        for connection in list(self._open):
-            if change.trust_shrunk:
+        if change.trust_shrunk:
+            for connection in list(self._open):
                 self._recheck(connection)
+        if change.new is change.old:
+            return  # a date closed trust: no handshake would go better than before
         serving = self._serving
-        if serving is not None and serving.protocol.takes_streams:
+        renewed = change.identity_changed or change.trust_changed
+        if renewed and serving is not None and serving.protocol.takes_streams:
             # Spread over the window, so that a thousand channels do not shake hands at once.
-            self._later(
-                serving, random.uniform(0, self._options.drain_window), lambda: self._replace("renewed")
-            )
-        self._backoff.succeeded()  # what failed with the old material may work with the new, now
+            delay = random.uniform(0, self._options.drain_window)
+            self._later(serving, delay, lambda: self._replace(serving, "renewed"))
+        # What failed with the old material may work with the new, now.
+        self._backoff.succeeded()
+        self._hurry.set()
 
     def _recheck(self, connection: Connection) -> None:
         """Cut a connection whose peer the trust in force does not accept."""
@@ -374,6 +413,8 @@ class Channel:
 
     def _later(self, connection: Connection, delay: float, action: Callable[[], None]) -> None:
         """Do something to a connection after `delay` seconds, unless it is closed by then."""
+        if connection not in self._open:
+            return
         timer = asyncio.get_running_loop().call_later(delay, action)
         self._timers.setdefault(connection, []).append(timer)
 

@@ -11,9 +11,6 @@ What is changed, and why (each was measured, or read in grpclib 0.4.9 and h2 4.4
 """
 
 import asyncio
-import fcntl
-import socket
-import termios
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -22,15 +19,17 @@ from grpclib.config import Configuration
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, Event, StreamReset
+from h2.events import ConnectionTerminated, Event, ResponseReceived, StreamReset
 from h2.exceptions import NoAvailableStreamIDError, ProtocolError, TooManyStreamsError
 from h2.settings import SettingCodes
 from hyperframe.frame import GoAwayFrame
 
 from app.errors import CallError, Code, FailureKind
 from app.rpc import frames
+from app.rpc.client_stream import ClientStream, Moved, NotProcessed, reset_failure
 from app.rpc.inbound import InboundBuffer
 from app.rpc.patches import apply_patches
+from app.rpc.socket_options import set_client_options, unread
 
 Headers = Sequence[tuple[str, str]]
 
@@ -50,14 +49,6 @@ _H2_CONFIG = H2Configuration(
 )
 
 
-class NotProcessed(CallError):
-    """The peer never looked at the call: it can be made again without harm."""
-
-
-class Moved(Exception):
-    """This connection takes no new streams; the channel has, or makes, another."""
-
-
 class _DrainingH2(H2Connection):
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Any], list[Event]]:
         # The parent goes to CLOSED and drops what is to be sent: the streams in flight with it.
@@ -66,59 +57,6 @@ class _DrainingH2(H2Connection):
         event.last_stream_id = frame.last_stream_id
         event.additional_data = frame.additional_data or None
         return [], [event]
-
-
-class ClientStream(grpclib.Stream):
-    """Mutable: one call on the wire, changed by the protocol.
-
-    :ivar failure: why the stream ended before its trailers; None while it is well.
-    """
-
-    buffer: InboundBuffer  # type: ignore[assignment]
-    failure: CallError | None = None
-
-    def fail(self, failure: CallError) -> None:
-        """Wake whoever waits for this stream, with the reason."""
-        if self.failure is None:
-            self.failure = failure
-        if self.id is not None:
-            self.buffer.fail(self.failure)
-        self.headers_received.set()
-        self.trailers_received.set()
-        self.window_updated.set()
-
-    def __ended__(self) -> None:
-        self.buffer.end()
-        self.headers_received.set()
-        self.trailers_received.set()
-
-    def __terminated__(self, reason: str) -> None:
-        self.fail(CallError(Code.UNAVAILABLE, reason, FailureKind.CONNECTION_LOST))
-
-    async def send_request_message(self, message: bytes) -> None:
-        """Send the only message of the request and close our side.
-
-        :raises CallError: the stream failed meanwhile.
-        """
-        data = memoryview(b"\0" + len(message).to_bytes(4, "big") + message)
-        h2 = self._h2_connection
-        assert self.id is not None
-        while True:
-            await self.connection.write_ready.wait()
-            if self.failure is not None:
-                raise self.failure
-            if not self.closable:
-                return  # the peer answered without reading the request to its end
-            window = min(h2.local_flow_control_window(self.id), h2.max_outbound_frame_size)
-            if window <= 0:
-                self.window_updated.clear()
-                await self.window_updated.wait()
-                continue
-            chunk, data = data[:window], data[window:]
-            h2.send_data(self.id, bytes(chunk), end_stream=not data)
-            self.connection.flush()
-            if not data:
-                return
 
 
 class ClientConnection(grpclib.Connection):
@@ -150,33 +88,26 @@ class ClientProcessor(grpclib.EventsProcessor):
     def process_stream_reset(self, event: StreamReset) -> None:
         stream = cast("ClientStream | None", self.streams.get(event.stream_id or 0))
         if stream is not None:
-            stream.fail(_reset_failure(event))
+            stream.fail(reset_failure(event))
         self.connection.streams_failed += 1
+
+    def process_response_received(self, event: ResponseReceived) -> None:
+        # DATA passes h2 by, so it must not compare with a content-length: what a proxy answers instead of the
+        # endpoint has one, and h2 would end the connection, with the calls of others.
+        state = self.connection._connection.streams.get(event.stream_id or 0)
+        if state is not None:
+            state._expected_content_length = None
+        super().process_response_received(event)
 
     def process_remote_settings_changed(self, event: Any) -> None:
         super().process_remote_settings_changed(event)
+        self.connection.stream_close_waiter.set()  # more streams may be allowed now
         self.owner.settings_received()
 
     def process(self, event: Event) -> None:
         handler = getattr(self, "processors", {}).get(event.__class__)
         if handler is not None:  # informational responses, ALTSVC and the like are nothing to a gRPC client
             handler(event)
-
-
-def _reset_failure(event: StreamReset) -> CallError:
-    code = event.error_code
-    if not event.remote_reset:
-        return CallError(Code.INTERNAL, "the endpoint broke HTTP/2 on this stream", FailureKind.PROTOCOL)
-    if code == ErrorCodes.REFUSED_STREAM:
-        return NotProcessed(Code.UNAVAILABLE, "the endpoint refused the stream")
-    name = ErrorCodes(code).name if code in set(ErrorCodes) else str(code)
-    mapped = {
-        ErrorCodes.CANCEL: Code.CANCELLED,
-        ErrorCodes.ENHANCE_YOUR_CALM: Code.RESOURCE_EXHAUSTED,
-        ErrorCodes.INADEQUATE_SECURITY: Code.PERMISSION_DENIED,
-        ErrorCodes.NO_ERROR: Code.INTERNAL,
-    }.get(cast(ErrorCodes, code), Code.UNAVAILABLE)
-    return CallError(mapped, f"the endpoint reset the stream: {name}", FailureKind.PROTOCOL)
 
 
 class _NoHandler(grpclib.AbstractHandler):
@@ -207,7 +138,9 @@ class ClientProtocol(grpclib.H2Protocol):
         self._max_message_size = max_message_size
         self._on_going_away: Callable[[str], None] = lambda reason: None
         self._on_closed: Callable[[], None] = lambda: None
-        self._partial = b""
+        self._partial = bytearray()
+        self._lacking = 0
+        """Bytes until the frame that is begun is complete."""
         self._deferred = bytearray()
         self._peer_leaves = False
         self._unreturned = 0
@@ -222,7 +155,7 @@ class ClientProtocol(grpclib.H2Protocol):
         self.transport = cast(asyncio.Transport, transport)
         sock = transport.get_extra_info("socket")
         if sock is not None:
-            _set_socket_options(sock)
+            set_client_options(sock)
         h2 = _DrainingH2(config=self.h2_config)
         h2.initiate_connection()
         h2.increment_flow_control_window(CONNECTION_WINDOW - h2.local_settings.initial_window_size)
@@ -246,9 +179,21 @@ class ClientProtocol(grpclib.H2Protocol):
         if self.close_reason is not None:
             return
         if self._partial:
-            data = self._partial + data
-        view = memoryview(data)
+            self._partial += data
+            self._lacking -= len(data)
+            # Looked at again only when there is something to be seen: a frame may come byte by byte.
+            if self._lacking <= 0:
+                whole, self._partial = self._partial, bytearray()
+                self._walk(memoryview(whole))
+        else:
+            self._walk(memoryview(data))
+        if self.close_reason is None:
+            self._after_read()
+
+    def _walk(self, view: memoryview) -> None:
+        """Take in whole frames; keep what is left."""
         position, size, others = 0, len(view), 0
+        lacking = 0
         while size - position >= frames.HEADER_SIZE:
             length = (view[position] << 16) | (view[position + 1] << 8) | view[position + 2]
             end = position + frames.HEADER_SIZE + length
@@ -256,6 +201,7 @@ class ClientProtocol(grpclib.H2Protocol):
                 self._broken("a frame is larger than allowed", ErrorCodes.FRAME_SIZE_ERROR)
                 return
             if end > size:
+                lacking = end - size
                 break
             if view[position + 3] == frames.DATA:
                 # What came before this frame first: it may open or end the stream.
@@ -267,13 +213,20 @@ class ClientProtocol(grpclib.H2Protocol):
             position = end
         if others < position and not self._feed_h2(view[others:position]):
             return
-        self._partial = bytes(view[position:]) if position < size else b""
+        self._partial = bytearray(view[position:])
+        self._lacking = lacking or frames.HEADER_SIZE - (size - position)
+
+    def _after_read(self) -> None:
         if self._deferred:
             deferred, self._deferred = bytes(self._deferred), bytearray()
             self.write(deferred)
         if self._unreturned * 4 >= CONNECTION_WINDOW:
             self.write(frames.window_update(0, self._unreturned))
             self._unreturned = 0
+
+    def eof_received(self) -> None:
+        # Not left to connection_lost: over TLS that may come half a minute later.
+        self.closed("the endpoint closed the connection")
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.lost_with = exc
@@ -287,18 +240,12 @@ class ClientProtocol(grpclib.H2Protocol):
         then comes back as a reset, the next write fails, and the transport throws away the answer that is
         still unread. So, from a GOAWAY on, what can be read is read first.
         """
-        if self._deferred or (self._peer_leaves and self._unread()):
+        if self._deferred or (self._peer_leaves and unread(self.transport.get_extra_info("socket"))):
             self._deferred += data
+            if len(self._deferred) > MAX_WRITE_BUFFER:
+                self.closed("the endpoint asks for answers while it leaves")
         elif not self.transport.is_closing():
             self.transport.write(data)
-
-    def _unread(self) -> bool:
-        sock = self.transport.get_extra_info("socket")
-        try:
-            found = fcntl.ioctl(sock.fileno(), termios.FIONREAD, b"\0\0\0\0")
-        except (OSError, ValueError):
-            return False
-        return found != b"\0\0\0\0"
 
     # -- frames
 
@@ -416,6 +363,11 @@ class ClientProtocol(grpclib.H2Protocol):
             on_closed()
 
     @property
+    def answered(self) -> bool:
+        """Whether a call has ended with an answer on this connection."""
+        return self.connection.streams_succeeded > 0
+
+    @property
     def takes_streams(self) -> bool:
         return not self.connection.draining and not self.transport.is_closing()
 
@@ -432,8 +384,9 @@ class ClientProtocol(grpclib.H2Protocol):
         self._close_when_idle()
 
     def cut(self, reason: str) -> None:
-        """Close now, whatever is open."""
+        """Close now, whatever is open and whatever is still to be sent."""
         self.closed(reason)
+        self.transport.abort()
 
     def _close_when_idle(self) -> None:
         if self.connection.draining and not self.processor.streams:
@@ -488,16 +441,3 @@ class ClientProtocol(grpclib.H2Protocol):
             else:
                 del self.processor.streams[stream.id]
         self._close_when_idle()
-
-
-def _set_socket_options(sock: socket.socket) -> None:
-    if sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A peer whose host is gone is noticed without HTTP/2 PINGs, of which a default grpc-go server allows
-    # one in five minutes before it says too_many_pings.
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)

@@ -72,13 +72,18 @@ async def tcp_connect(host: str, port: int, timeout: float) -> socket.socket:
     with anyio.move_on_after(timeout):
         try:
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            said = getattr(error, "strerror", None) or error
             raise ConnectFailure(
-                f"{host} cannot be resolved: {error.strerror or error}", FailureKind.RESOLVE, "resolve"
+                f"{host} cannot be resolved: {said}", FailureKind.RESOLVE, "resolve"
             ) from None
         share = max(1.0, timeout / max(1, len(found)))
         for family, kind, protocol, _, address in found:
-            sock = socket.socket(family, kind, protocol)
+            try:
+                sock = socket.socket(family, kind, protocol)
+            except OSError as error:  # no descriptor is left, or no IPv6 here
+                failure = (error.strerror or str(error)).lower()
+                continue
             sock.setblocking(False)
             try:
                 with anyio.fail_after(share):
@@ -127,6 +132,13 @@ async def connect(
                     f"our own certificates cannot be used: {error}", FailureKind.MATERIAL, error.reason
                 ) from None
         return await _secure(sock, tls, server_name or host, material, protocol, handshake_timeout)
+    except (OSError, ValueError) as error:
+        # A certificate that cannot be read although it was verified, a name that cannot be sent, a socket
+        # that was reset between two steps: one endpoint's failure, never the group's.
+        sock.close()
+        raise ConnectFailure(
+            f"no connection could be made: {error}", FailureKind.HANDSHAKE, "other"
+        ) from None
     except BaseException:
         sock.close()
         raise
@@ -218,13 +230,11 @@ def _check(outcome: Agreed, tls: Provider, material: Material) -> None:
             FailureKind.HANDSHAKE,
             "identity",
         )
-    current = tls.current()
-    if current is None or current.trust_digest != material.trust_digest:
-        reason = tls.judge(outcome.chain)
-        if reason is not None:
-            raise ConnectFailure(
-                f"the endpoint is not trusted any more: {reason}", FailureKind.HANDSHAKE, "unknown_ca"
-            )
+    reason = tls.admit(material, outcome.chain)
+    if reason is not None:
+        raise ConnectFailure(
+            f"the endpoint is not trusted any more: {reason}", FailureKind.HANDSHAKE, "unknown_ca"
+        )
 
 
 def _handshake_failure(found: HandshakeFailure, material: Material) -> ConnectFailure:

@@ -69,8 +69,8 @@ class InboundBuffer:
         self._wake()
 
     def fail(self, failure: CallError) -> None:
-        """Nothing more will come. What is complete can still be read."""
-        if self._failure is None:
+        """Nothing more will come. What is complete can still be read, and an answer that has ended is."""
+        if self._failure is None and not self._ended:
             self._failure = failure
         self._wake()
 

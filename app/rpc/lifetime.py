@@ -54,22 +54,29 @@ class Lifetime:
         self._drain_at = None if max_age is None else now + max_age
         self._drain_reason = "age"
         self._step_at: float | None = None
-        self._cut_at: float | None = now + PREFACE_LIMIT
-        self._cut_reason = "no_preface"
+        self._preface_by: float | None = now + PREFACE_LIMIT
+        self._cut_at: float | None = None
+        self._cut_reason = ""
         self._expires = expires
 
     @property
     def deadline(self) -> float | None:
         """When `tick` is to be called next."""
-        known = [at for at in (self._drain_at, self._step_at, self._cut_at) if at is not None]
+        known = [
+            at for at in (self._drain_at, self._step_at, self._cut_at, self._preface_by) if at is not None
+        ]
         return min(known, default=None)
 
     def greeted(self, now: float) -> None:
         """The client's preface and SETTINGS are there."""
-        if self._cut_reason == "no_preface":
-            self._cut_at, self._cut_reason = self._expires, "peer_expiry"
-            if self._expires is not None:
-                self.drain_by(max(now, self._expires - EXPIRY_MARGIN), "peer_expiry")
+        if self._preface_by is None:
+            return
+        self._preface_by = None
+        if self._expires is not None:
+            self._cut(self._expires, "peer_expiry")
+            # A client may show the same certificate again, to its end: not one handshake after the other.
+            left = self._expires - now
+            self.drain_by(now + max(left - EXPIRY_MARGIN, left / 2, 0.0), "peer_expiry")
 
     def drain_by(self, at: float, reason: str) -> None:
         """Begin to drain at a time, unless that is due sooner."""
@@ -96,6 +103,11 @@ class Lifetime:
         self._step_at = now + ACK_LIMIT
         return Action.FIRST_GOAWAY
 
+    def broken(self, now: float) -> None:
+        """The client broke the protocol: it has `LINGER` seconds to read what it is told about that."""
+        self._drain_at = self._step_at = self._preface_by = None
+        self._cut(now + LINGER, "protocol")
+
     def acknowledged(self, now: float, streams: int) -> Action:
         """The client has answered the PING: it has read the first GOAWAY."""
         if self.phase is not Phase.LEAVING:
@@ -113,6 +125,8 @@ class Lifetime:
         """The time is `now`: what is due?"""
         if self.phase is Phase.CLOSED:
             return Action.NONE
+        if self._preface_by is not None and now >= self._preface_by:
+            return self._close("no_preface")
         if self._cut_at is not None and now >= self._cut_at:
             self.forced = streams > 0
             return self._close(self._cut_reason)
@@ -127,10 +141,10 @@ class Lifetime:
     def closed(self) -> None:
         """The connection is gone."""
         self.phase = Phase.CLOSED
-        self._drain_at = self._step_at = self._cut_at = None
+        self._drain_at = self._step_at = self._cut_at = self._preface_by = None
 
     def _cut(self, at: float, reason: str) -> None:
-        if self._cut_at is None or at < self._cut_at:
+        if self.phase is not Phase.CLOSED and (self._cut_at is None or at < self._cut_at):
             self._cut_at, self._cut_reason = at, reason
 
     def _close(self, reason: str) -> Action:

@@ -18,7 +18,7 @@ from app.rpc.server_call import serve_call
 from app.rpc.server_metrics import ServerMetrics
 from app.rpc.server_protocol import ServerProtocol, ServerStream
 from app.tls.certificates import describe, pinned
-from app.tls.model import Change, Material
+from app.tls.model import Change
 from app.tls.peer import agreed
 from app.tls.provider import Provider
 
@@ -213,16 +213,9 @@ class Listener:
         if pins and (outcome.certificate is None or not pinned(outcome.certificate, pins)):
             shown = describe(outcome.certificate) if outcome.certificate else "no certificate"
             return "identity", f"none of the allowed identities is in {shown}"
-        return self._judged_again(material, outcome.chain)
-
-    def _judged_again(self, material: Material, chain: tuple[bytes, ...]) -> tuple[str, str] | None:
         # A client can delay its part of the handshake for as long as the time limit, and keep a trust alive
         # that has been withdrawn meanwhile.
-        assert self._tls is not None
-        current = self._tls.current()
-        if current is not None and current.trust_digest == material.trust_digest:
-            return None
-        reason = self._tls.judge(chain)
+        reason = self._tls.admit(material, outcome.chain)
         return None if reason is None else ("untrusted", reason)
 
     def request(self, stream: ServerStream, headers: Sequence[tuple[str, str]]) -> None:
@@ -237,6 +230,9 @@ class Listener:
         gauge.inc()
         try:
             await serve_call(stream, headers, self._handlers, self._metrics)
+        except Exception:
+            # One call's surprise must not end the listener, and all other calls with it.
+            log.exception("serving a call failed", listener=self._name)
         finally:
             gauge.dec()
 
@@ -244,6 +240,7 @@ class Listener:
         self._reaper.watch(connection)
 
     def gone(self, connection: ServerProtocol) -> None:
+        self._reaper.forget(connection)
         if connection not in self._connections:
             return
         self._connections.remove(connection)
@@ -272,6 +269,8 @@ class Listener:
                     )
                     connection.distrust()
                     continue
+            if not (change.identity_changed or change.trust_changed):
+                continue
             # Spread over the window: all clients at once would be a storm of handshakes.
             connection.lifetime.drain_by(now + random.uniform(0, self._options.drain_window), "renewed")
             self._reaper.watch(connection)

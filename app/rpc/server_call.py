@@ -1,5 +1,6 @@
 """One call in a handler's hands, and what surrounds the handler: headers, deadline, status, trailers."""
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 
@@ -108,7 +109,7 @@ async def serve_call(
 
 
 async def _reject(stream: ServerStream, status: str) -> None:
-    with anyio.move_on_after(TRAILER_LIMIT):
+    with anyio.move_on_after(TRAILER_LIMIT), contextlib.suppress(ProtocolError):
         await stream.send_headers([(":status", status)], end_stream=True)
 
 

@@ -35,6 +35,7 @@ from app.rpc.inbound import InboundBuffer
 from app.rpc.lifetime import Action, Lifetime
 from app.rpc.model import Peer
 from app.rpc.patches import apply_patches
+from app.rpc.socket_options import set_server_options
 from app.tls.model import Material
 
 STREAM_WINDOW = 65_535
@@ -211,7 +212,8 @@ class ServerProtocol(grpclib.H2Protocol):
         self.owner = owner
         self.material = material
         self.made_at = time.monotonic()
-        self.close_reason: str | None = None
+        self.lifetime = Lifetime(self.made_at, max_age=None, grace=None, expires=None)
+        self.close_reason: str | None = "not admitted"
         self._budget = AbuseBudget(self.made_at)
         self._last_stream: int | None = None
         self._refusing = False
@@ -222,16 +224,21 @@ class ServerProtocol(grpclib.H2Protocol):
         self.transport = cast(asyncio.Transport, transport)
         sock = transport.get_extra_info("socket")
         if sock is not None:
-            grpclib._set_nodelay(sock)
+            set_server_options(sock)
         self.transport.set_write_buffer_limits(high=WRITE_LIMIT)
         h2 = _ServerH2(config=self.h2_config)
         self.connection = grpclib.Connection(h2, self.transport, config=self.config)
         self.processor = _ServerProcessor(self.handler, self.connection)
         self.processor.owner = self
-        if not self.owner.admitted(self):
-            self.close_reason = "not admitted"
+        try:
+            admitted = self.owner.admitted(self)
+        except BaseException:
+            self.transport.abort()
+            raise
+        if not admitted:
             self.transport.close()
             return
+        self.close_reason = None
         h2.initiate_connection()
         h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: self.owner.max_streams})
         self.connection.flush()
@@ -243,15 +250,21 @@ class ServerProtocol(grpclib.H2Protocol):
             events = self.connection.feed(data)
         except (ProtocolError, ValueError, KeyError, IndexError) as error:
             self.connection.flush()  # h2 has a GOAWAY for it that says what was wrong
-            self.closed(f"the client broke HTTP/2: {error}")
+            self._fault(f"the client broke HTTP/2: {error}")
             return
+        if not self._process(events):
+            return
+        self.connection.flush()
+        if self.transport.get_write_buffer_size() > MAX_WRITE_BUFFER:
+            self.cut("the client asks for answers and does not read them")
+
+    def _process(self, events: Sequence[Event]) -> bool:
+        """False when the connection was closed over one of them."""
         for event in events:
             self.processor.process(event)
             if self.close_reason is not None:
-                return
-        self.connection.flush()
-        if self.transport.get_write_buffer_size() > MAX_WRITE_BUFFER:
-            self.closed("the client asks for answers and does not read them")
+                return False
+        return True
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.closed("the client closed the connection")
@@ -267,7 +280,7 @@ class ServerProtocol(grpclib.H2Protocol):
             cost = EMPTY_DATA
         if cost and not self._budget.spend(cost, time.monotonic()):
             self.transport.write(frames.goaway(self._highest(), int(ErrorCodes.ENHANCE_YOUR_CALM), b""))
-            self.closed("the client floods us with frames")
+            self._fault("the client floods us with frames")
 
     def request(self, event: RequestReceived) -> None:
         h2, stream_id = self.connection._connection, event.stream_id
@@ -310,6 +323,12 @@ class ServerProtocol(grpclib.H2Protocol):
             stream.__terminated__(reason)
         self.transport.close()
 
+    def _fault(self, reason: str) -> None:
+        # Closed for good soon, even when the client does not read its GOAWAY.
+        self.closed(reason)
+        self.lifetime.broken(time.monotonic())
+        self.owner.rescheduled(self)
+
     # -- what the owner and the reaper do
 
     def deadline(self) -> float | None:
@@ -333,7 +352,9 @@ class ServerProtocol(grpclib.H2Protocol):
         self.transport.abort()
 
     def _do(self, action: Action) -> None:
-        if not self.transport.is_closing():
+        if action is Action.CLOSE:
+            self._close_now()
+        elif not self.transport.is_closing():
             if action is Action.FIRST_GOAWAY:
                 self._goaway(frames.MAX_STREAM_ID)
                 self.connection._connection.ping(DRAIN_PING)
@@ -341,12 +362,11 @@ class ServerProtocol(grpclib.H2Protocol):
             elif action is Action.LAST_GOAWAY:
                 self._last_stream = self._highest()
                 self._goaway(self._last_stream)
-            elif action is Action.CLOSE:
-                self._close_now()
         self.owner.rescheduled(self)
 
     def _close_now(self) -> None:
-        if self.processor.streams or self.transport.get_write_buffer_size():
+        closing = self.transport.is_closing()
+        if closing or self.processor.streams or self.transport.get_write_buffer_size():
             self.cut(self.lifetime.reason)
         else:
             self.closed(self.lifetime.reason)

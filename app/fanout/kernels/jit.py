@@ -1,0 +1,57 @@
+"""How kernels are compiled, and what makes a compiled one stale."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import structlog
+
+log = structlog.get_logger()
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+_SOURCES = _fingerprint()
+
+
+class _CacheState:
+    """Mutable: whether it was said already that nothing can be cached."""
+
+    reported = False
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile on first use, without the interpreter's lock, cached on disk.
+
+    numba's cache notices a change of the kernel's own file only; what it calls from another file would go
+    on running as it was. So the stamp of the cache is that of all kernels.
+    """
+    if getattr(numba.config, "DISABLE_JIT", False):
+        return function  # plain Python, which checks bounds: the fuzz tests run the kernels so
+    options = {"nogil": True}
+    try:
+        dispatcher = numba.njit(cache=True, **options)(function)
+    except RuntimeError as error:  # no writable place for the cache
+        if not _CacheState.reported:
+            _CacheState.reported = True
+            log.warning(
+                "compiled kernels cannot be kept, so every start compiles them again (set NUMBA_CACHE_DIR)",
+                reason="no_cache",
+                err=str(error),
+            )
+        return numba.njit(**options)(function)
+    stamped = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if stamped is not None:  # private to numba; without it a changed kernel needs its cache deleted
+        stamped._source_stamp = _SOURCES
+    return dispatcher
+
+
+inlined = numba.njit(inline="always", nogil=True)
+"""For the small parts that kernels are made of."""
