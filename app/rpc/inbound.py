@@ -132,11 +132,7 @@ class InboundBuffer:
 
     def _close_block(self) -> None:
         """Put the complete messages aside as a block; only the one that is cut is copied."""
-        try:
-            end = self._scan()
-        except CallError as error:
-            self.fail(error)
-            return
+        end = self._scan()
         if end:
             rest = self._data[end:]
             del self._data[end:]
@@ -144,28 +140,31 @@ class InboundBuffer:
             self._data = rest
 
     def _scan(self) -> int:
-        """The end of the last complete message; sets how long the bytes behind it have to be."""
+        """The end of the last complete message; sets how long the bytes behind it have to be, and the failure
+        where they are no message."""
         data, position, size = self._data, 0, len(self._data)
         self._wanted = PREFIX_SIZE
         while size - position >= PREFIX_SIZE:
             length = int.from_bytes(data[position + 1 : position + PREFIX_SIZE], "big")
-            if data[position]:
-                raise CallError(
-                    Code.UNIMPLEMENTED,
-                    "the answer is compressed, which was not offered",
-                    FailureKind.PROTOCOL,
-                )
-            if length > self._max_message_size:
-                raise CallError(
-                    Code.RESOURCE_EXHAUSTED,
-                    f"a message of {length} bytes is larger than the limit of {self._max_message_size}",
-                    FailureKind.PROTOCOL,
-                )
+            fault = self._fault(data[position], length)
+            if fault is not None:
+                self._failure = self._failure or fault
+                break
             if size - position - PREFIX_SIZE < length:
                 self._wanted = PREFIX_SIZE + length
                 break
             position += PREFIX_SIZE + length
         return position
+
+    def _fault(self, flags: int, length: int) -> CallError | None:
+        """What is wrong with a message, by its prefix."""
+        if flags:
+            reason = "the answer is compressed, which was not offered"
+            return CallError(Code.UNIMPLEMENTED, reason, FailureKind.PROTOCOL)
+        if length > self._max_message_size:
+            reason = f"a message of {length} bytes is larger than the limit of {self._max_message_size}"
+            return CallError(Code.RESOURCE_EXHAUSTED, reason, FailureKind.PROTOCOL)
+        return None
 
     def _let_message_in(self) -> None:
         """Where one message is larger than what is left of the window, lend it the rest."""
