@@ -5,7 +5,7 @@ import msgspec
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """
-    :param better: whether `target` is to be reached from above (``>=``) or below (``<``).
+    :param better: whether `target` is to be reached from above (``>=``) or below (``<``, ``<=``).
     """
 
     name: str
@@ -20,7 +20,12 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
         """None where there is no target."""
         if self.target is None:
             return None
-        return self.value >= self.target if self.better == ">=" else self.value < self.target
+        reached = {
+            ">=": self.value >= self.target,
+            "<=": self.value <= self.target,
+            "<": self.value < self.target,
+        }
+        return reached[self.better]
 
     def __str__(self) -> str:
         line = f"{self.name}: {self.value:.4g} {self.unit}".rstrip()
