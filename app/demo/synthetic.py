@@ -18,8 +18,9 @@ from app.pb.thanos import (
     ZLabelSet,
 )
 from app.pb.thanos.info import InfoRequest, InfoResponse, StoreInfo, TsdbInfo
+from app.rpc.messages import parsed
 from app.rpc.model import ServerCall, Service
-from app.services.unary import parsed, receive_only
+from app.services.unary import receive_only
 
 _SERIES_FIELD, _BATCH_FIELD = 1, 4
 _GARBAGE = b"\xff" * 64

@@ -20,6 +20,7 @@ from app.pb.thanos import (
     LabelValuesResponse,
     SeriesRequest,
 )
+from app.rpc.messages import parsed
 
 BATCH = 64
 """Series to a message that endpoints are asked for: one a message costs twice the time to receive."""
@@ -48,19 +49,19 @@ class Fanout:
         :param request: a SeriesRequest; what is not known in it goes to the endpoints as it is.
         :raises CallError: the request is not valid, or something is missing and the client wants all.
         """
-        parsed = _parsed(SeriesRequest, request)
-        batch, limit = parsed.response_batch_size, parsed.limit
-        warnings = Warnings(aborts(parsed.partial_response_disabled, parsed.partial_response_strategy))
-        matchers = self._narrowed(parsed)
+        asked = parsed(SeriesRequest, request)
+        batch, limit = asked.response_batch_size, asked.limit
+        warnings = Warnings(aborts(asked.partial_response_disabled, asked.partial_response_strategy))
+        matchers = self._narrowed(asked)
         if matchers is None:
             return
         with self._source.lease() as snapshot:
-            replica_labels = list(parsed.without_replica_labels)
+            replica_labels = list(asked.without_replica_labels)
             choice = self._choice(
-                snapshot, matchers, parsed.min_time, parsed.max_time, replica_labels, warnings, "Series"
+                snapshot, matchers, asked.min_time, asked.max_time, replica_labels, warnings, "Series"
             )
-            parsed.response_batch_size = BATCH
-            forwarded = bytes(parsed)
+            asked.response_batch_size = BATCH
+            forwarded = bytes(asked)
             sources = [self._series_source(view, replica_labels) for view in choice.asked]
             window = max(SMALLEST_WINDOW, self._options.request_budget // max(1, len(sources)))
             deadline = None if context.timeout is None else time.monotonic() + context.timeout
@@ -128,21 +129,21 @@ class Fanout:
 
     async def label_names(self, request: bytes, context: RequestContext) -> bytes:
         """Names of all endpoints that can match, each once, sorted."""
-        parsed = _parsed(LabelNamesRequest, request)
+        asked = parsed(LabelNamesRequest, request)
         names, warnings = await self._labels(
-            parsed, context, LABEL_NAMES, "fetch label names from store", _names
+            asked, context, LABEL_NAMES, "fetch label names from store", _names
         )
-        return bytes(LabelNamesResponse(names=_limited(names, parsed.limit), warnings=warnings))
+        return bytes(LabelNamesResponse(names=_limited(names, asked.limit), warnings=warnings))
 
     async def label_values(self, request: bytes, context: RequestContext) -> bytes:
         """Values of one label over all endpoints that can match, each once, sorted."""
-        parsed = _parsed(LabelValuesRequest, request)
-        if not parsed.label:
+        asked = parsed(LabelValuesRequest, request)
+        if not asked.label:
             raise CallError(Code.INVALID_ARGUMENT, "label name parameter cannot be empty")
         values, warnings = await self._labels(
-            parsed, context, LABEL_VALUES, "fetch label values from store", _values
+            asked, context, LABEL_VALUES, "fetch label values from store", _values
         )
-        return bytes(LabelValuesResponse(values=_limited(values, parsed.limit), warnings=warnings))
+        return bytes(LabelValuesResponse(values=_limited(values, asked.limit), warnings=warnings))
 
     async def _labels(
         self,
@@ -203,28 +204,14 @@ async def _read(
     await source.read(request, timeout=timeout, metadata=context.metadata, window=window)
 
 
-def _parsed(kind, message: bytes):  # type: ignore[no-untyped-def]
-    try:
-        return kind.parse(message)
-    except Exception as error:  # betterproto2 raises whatever the broken bytes led it to
-        raise CallError(Code.INVALID_ARGUMENT, f"not a {kind.__name__}: {error}") from None
-
-
 def _names(answer: bytes) -> Answer:
-    parsed = _answer(LabelNamesResponse, answer)
-    return parsed.names, parsed.warnings
+    found = parsed(LabelNamesResponse, answer, failure=Code.INTERNAL)
+    return found.names, found.warnings
 
 
 def _values(answer: bytes) -> Answer:
-    parsed = _answer(LabelValuesResponse, answer)
-    return parsed.values, parsed.warnings
-
-
-def _answer(kind, message: bytes):  # type: ignore[no-untyped-def]
-    try:
-        return kind.parse(message)
-    except Exception as error:
-        raise CallError(Code.INTERNAL, f"the answer is not a {kind.__name__}: {error}") from None
+    found = parsed(LabelValuesResponse, answer, failure=Code.INTERNAL)
+    return found.values, found.warnings
 
 
 def _limited(found: set[str], limit: int) -> list[str]:

@@ -6,8 +6,9 @@ import anyio
 
 from app.errors import CallError, Code
 from app.pb.grpc.health.v1 import HealthCheckRequest, HealthCheckResponse, HealthCheckResponseServingStatus
+from app.rpc.messages import parsed
 from app.rpc.model import ServerCall, Service
-from app.services.unary import parsed, receive_only
+from app.services.unary import receive_only
 
 NAME = "grpc.health.v1.Health"
 Status = HealthCheckResponseServingStatus

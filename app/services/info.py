@@ -6,8 +6,9 @@ from app.endpoints.model import MAX_TIME, MIN_TIME, Api, EndpointInfo, EndpointS
 from app.errors import CallError, Code
 from app.pb.thanos import Label, ZLabelSet
 from app.pb.thanos.info import InfoRequest, InfoResponse, StoreInfo, TsdbInfo
+from app.rpc.messages import parsed
 from app.rpc.model import ServerCall, Service
-from app.services.unary import parsed, receive_only
+from app.services.unary import receive_only
 
 NAME = "thanos.info.Info"
 COMPONENT = "query"

@@ -13,8 +13,8 @@ import msgspec
 
 from app.errors import Code
 from app.pb.grpc.reflection import v1, v1alpha
+from app.rpc.messages import parsed
 from app.rpc.model import ServerCall, Service
-from app.services.unary import parsed
 
 # Field numbers of google/protobuf/descriptor.proto.
 _SET_FILE = 1
