@@ -10,7 +10,7 @@ import structlog
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 _KEY_MATERIAL = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL
+    r"-----BEGIN [A-Z ]*PRIVATE[ ]KEY-----.*?(-----END [A-Z ]*PRIVATE[ ]KEY-----|$)", re.DOTALL
 )
 # What these say at info is of no use to an operator.
 _QUIET = ("asyncio", "h2", "hpack", "grpclib", "numba", "uvicorn", "uvicorn.error", "watchfiles")
