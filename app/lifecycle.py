@@ -1,51 +1,38 @@
-"""The root task group of `crossrealm query`: start order, signals, readiness, and the order of the stop.
+"""The root task group of every server: start order, signals, and the order of the stop.
 
-Start: certificates, endpoints, the gRPC listener, HTTP. Stop, in the other direction: not ready and
-NOT_SERVING, the gRPC listener drains, the endpoints close, HTTP last, so that probes and metrics are there to
-the end.
+Start: certificates, HTTP, what the server is made of (a querier's endpoints), the gRPC listener. Stop, in the
+other direction: not ready and NOT_SERVING, the gRPC listener drains, the endpoints close, HTTP last, so that
+probes and metrics are there to the end.
 """
 
 import math
 import signal
 import socket
-import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 import anyio.abc
-import anyio.to_thread
+import msgspec
 import structlog
 from prometheus_client import CollectorRegistry
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from app.config.model import EndpointGroup, QuerySettings
-from app.endpoints.client_tls import client_material
-from app.endpoints.metrics import EndpointMetrics
-from app.endpoints.model import Snapshot
-from app.endpoints.settings import EndpointSettings
-from app.endpoints.supervisor import Endpoints
+from app.config.model import ServerSettings
 from app.errors import ConfigError, CrossrealmError, MaterialError, Problem
-from app.fanout import warm_up
-from app.fanout.fanout import Fanout
-from app.fanout.metrics import FanoutMetrics
-from app.fanout.model import FanoutOptions
-from app.readiness import Readiness
 from app.rpc.acceptor import bind
-from app.rpc.channel import Channel, ChannelOptions
 from app.rpc.listener import Listener, ListenerOptions
-from app.rpc.metrics import ClientMetrics
+from app.rpc.model import Service
 from app.rpc.server_metrics import ServerMetrics
-from app.services import health, info, store
-from app.services.health import Health
-from app.services.reflection import Reflection
 from app.telemetry import logs
 from app.telemetry.loop_lag import LoopLag
 from app.telemetry.registry import new_registry
 from app.tls.cache import CertificateCache
 from app.tls.metrics import TlsMetrics
-from app.tls.model import ProviderStatus, Role, TlsFiles, TlsPolicy
+from app.tls.model import Role, TlsFiles, TlsPolicy
 from app.tls.provider import Provider
 from app.web.auth import BasicAuth
 from app.web.config import WebConfig, load_web_config
@@ -59,16 +46,61 @@ HTTP_GROUP = "http"
 log = structlog.get_logger()
 
 
-def run_query(settings: QuerySettings) -> int:
+class Environment(msgspec.Struct, frozen=True):
+    """What every server is made with.
+
+    :param certificates: running.
+    """
+
+    registry: CollectorRegistry
+    certificates: CertificateCache
+
+
+class Server(Protocol):
+    """What is served: `crossrealm query` or `crossrealm sidecar`."""
+
+    @property
+    def index(self) -> str:
+        """The page that lists the paths."""
+
+    @property
+    def services(self) -> Sequence[Service]:
+        """Of the gRPC listener."""
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """Of HTTP, beside those that every server has."""
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether it may be asked; if not, why."""
+
+    async def check(self) -> list[Problem]:
+        """What forbids to start, found before any port is opened."""
+
+    async def run(self, *, task_status: anyio.abc.TaskStatus[None] = ...) -> None:
+        """Own what answers are made of, until cancelled."""
+
+    async def become_ready(self) -> None:
+        """Runs beside the listeners; opens the gate, and may close it again."""
+
+    async def refresh(self) -> None:
+        """SIGHUP: read files again. Certificates are read by the lifecycle."""
+
+    def stop(self) -> None:
+        """No more new work, please: for load balancers, before connections are drained."""
+
+
+def run_server(settings: ServerSettings, make: Callable[[Environment], Server]) -> int:
     """Serve until a signal; the exit code.
 
+    :param make: called once the certificates are followed.
     :raises ConfigError: material or files named by the settings are at fault; no port was opened.
     """
     logs.configure(settings.log.level, settings.log.format)
     for warning in settings.warnings:
         log.warning(warning)
     try:
-        return anyio.run(_serve, settings, backend_options={"use_uvloop": _has_uvloop()})
+        return anyio.run(_serve, settings, make, backend_options={"use_uvloop": _has_uvloop()})
     except BaseExceptionGroup as group:
         faults = _leaves(group)
     problems = [problem for fault in faults if isinstance(fault, ConfigError) for problem in fault.problems]
@@ -98,108 +130,7 @@ def _has_uvloop() -> bool:
     return True
 
 
-class Querier:
-    """Mutable: readiness and health, changed by the tasks below; made for one run.
-
-    :param certificates: running.
-    """
-
-    def __init__(
-        self, settings: QuerySettings, registry: CollectorRegistry, certificates: CertificateCache
-    ) -> None:
-        self.settings = settings
-        self.certificates = certificates
-        self.readiness = Readiness(time.monotonic())
-        self.warm = False
-        self._client_metrics = ClientMetrics(registry)
-        self.endpoints = Endpoints(
-            settings=EndpointSettings(
-                info_interval=settings.info_interval,
-                info_timeout=settings.info_timeout,
-                unhealthy_timeout=settings.unhealthy_timeout,
-                sd_interval=settings.sd_interval,
-            ),
-            certificates=certificates,
-            channel_factory=self._channel,
-            metrics=EndpointMetrics(registry),
-        )
-        fanout = Fanout(
-            self.endpoints,
-            FanoutOptions(
-                selector_labels=settings.selector_labels,
-                missing_endpoints=settings.missing_endpoints,
-                response_timeout=settings.response_timeout,
-                resort_buffer=settings.resort_buffer,
-            ),
-            FanoutMetrics(registry),
-        )
-        served = [store.NAME, info.NAME, health.NAME]
-        self.health = Health(served)
-        self.services = [
-            store.Store(fanout).service(),
-            info.Info(self.endpoints, settings.selector_labels, lambda: self.readiness.ready).service(),
-            self.health.service(),
-            *Reflection(served).services(),
-        ]
-
-    def _channel(self, group: EndpointGroup, address: str, tls: Provider | None) -> Channel:
-        return Channel(
-            address,
-            group=group.name,
-            tls=tls,
-            server_name=group.tls.server_name if group.tls else "",
-            metrics=self._client_metrics,
-            options=ChannelOptions(
-                max_message_size=self.settings.client_max_message_size,
-                drain_window=self.settings.drain_window,
-            ),
-        )
-
-    # -- what the site shows
-
-    def ready(self) -> tuple[bool, str]:
-        return self.readiness.ready, self.readiness.reason
-
-    def snapshot(self) -> Snapshot:
-        return self.endpoints.snapshot()
-
-    def tls_status(self) -> Sequence[ProviderStatus]:
-        return [provider.status() for provider in self.certificates.providers()]
-
-    # -- tasks
-
-    async def become_ready(self) -> None:
-        """Compile the kernels, wait for the first round, and open the gate."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._warm_up)
-            while not self._look():
-                with anyio.move_on_after(0.2):
-                    await self.endpoints.wait_first_round()
-                    if not self._look():
-                        await anyio.sleep_forever()
-        self.health.set_serving(self.readiness.ready)
-        if self.readiness.ready:
-            log.info("ready", endpoints=len(self.snapshot().endpoints))
-
-    async def _warm_up(self) -> None:
-        await anyio.to_thread.run_sync(warm_up, abandon_on_cancel=True)
-        self.warm = True
-
-    def _look(self) -> bool:
-        return self.readiness.look(
-            time.monotonic(),
-            first_round_over=self.endpoints.first_round_over,
-            discovery_failed=self.endpoints.discovery_failed(),
-            warm=self.warm,
-        )
-
-    def stop(self) -> None:
-        """No more new work, please: for load balancers, before connections are drained."""
-        self.readiness.drain()
-        self.health.set_serving(False)
-
-
-async def _serve(settings: QuerySettings) -> int:
+async def _serve(settings: ServerSettings, make: Callable[[Environment], Server]) -> int:
     registry = new_registry()
     certificates = CertificateCache(metrics=TlsMetrics(registry))
     async with anyio.create_task_group() as tasks:
@@ -207,52 +138,62 @@ async def _serve(settings: QuerySettings) -> int:
         web = load_web_config(Path(settings.http.config_file)) if settings.http.config_file else WebConfig()
         grpc_tls = _listener_provider(settings, certificates)
         http_tls = _http_provider(web, certificates)
-        await _check_material(settings, [each for each in (grpc_tls, http_tls) if each], certificates)
-        querier = Querier(settings, registry, certificates)
+        server = make(Environment(registry, certificates))
+        await _check(server, [each for each in (grpc_tls, http_tls) if each])
         metrics = ServerMetrics(registry)
         with _bound(settings.grpc.address, settings.http.address) as (grpc_sockets, http_sockets):
             listener = Listener(
-                querier.services,
+                server.services,
                 grpc_sockets,
                 tls=grpc_tls,
                 options=_listener_options(settings),
                 metrics=metrics,
             )
-            site: ASGIApp = make_site(querier, registry, hide_tls=settings.http.hide_tls, headers=web.headers)
+            site: ASGIApp = make_site(
+                server.ready, registry, index=server.index, routes=server.routes, headers=web.headers
+            )
             if web.users:
                 site = BasicAuth(site, web.users)
             http = HttpServer(site, http_sockets, tls=http_tls, metrics=metrics)
             tasks.start_soon(LoopLag(registry).run)
-            code = await _until_signal(querier, listener, http)
+            code = await _until_signal(_Running(settings, server, certificates, listener, http))
         tasks.cancel_scope.cancel()
     return code
 
 
-async def _until_signal(querier: Querier, listener: Listener, http: HttpServer) -> int:
+class _Running(msgspec.Struct, frozen=True):
+    settings: ServerSettings
+    server: Server
+    certificates: CertificateCache
+    listener: Listener
+    http: HttpServer
+
+
+async def _until_signal(running: _Running) -> int:
     """Run all parts until SIGTERM or SIGINT, then stop them in order."""
-    settings = querier.settings
+    settings, server, listener, http = running.settings, running.server, running.listener, running.http
     code = EXIT_OK
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with anyio.create_task_group() as web_tasks:
             await web_tasks.start(http.run)
-            async with anyio.create_task_group() as endpoint_tasks:
-                await endpoint_tasks.start(querier.endpoints.run, settings.groups)
+            async with anyio.create_task_group() as server_tasks:
+                await server_tasks.start(server.run)
                 async with anyio.create_task_group() as tasks:
                     await tasks.start(listener.run)
-                    tasks.start_soon(querier.become_ready)
+                    tasks.start_soon(server.become_ready)
                     log.info(
                         "listening",
                         grpc=settings.grpc.address,
                         http=settings.http.address,
                         tls=settings.grpc.tls is not None,
                     )
-                    await _wait_for_stop(signals, querier)
-                    querier.stop()
+                    await _wait_for_stop(signals, running)
+                    server.stop()
                     log.info("stopping", grace=settings.grpc.grace_period)
                     if not await _drain(listener, settings.grpc.grace_period, signals):
                         code = EXIT_FAILED
                     tasks.cancel_scope.cancel()
-                endpoint_tasks.cancel_scope.cancel()
+                server_tasks.cancel_scope.cancel()
             with anyio.CancelScope() as scope:
                 async with anyio.create_task_group() as waiting:
                     waiting.start_soon(_cancel_on_signal, signals, scope)
@@ -266,14 +207,14 @@ async def _until_signal(querier: Querier, listener: Listener, http: HttpServer) 
 Signals = AsyncIterator[signal.Signals]
 
 
-async def _wait_for_stop(signals: Signals, querier: Querier) -> None:
+async def _wait_for_stop(signals: Signals, running: _Running) -> None:
     async for received in signals:
         if received != signal.SIGHUP:
             log.info("signal", name=received.name)
             return
-        log.info("SIGHUP: reading certificates and file SD again")
-        querier.endpoints.request_refresh()
-        await querier.certificates.refresh_all()
+        log.info("SIGHUP: reading certificates and other files again")
+        await running.server.refresh()
+        await running.certificates.refresh_all()
 
 
 async def _drain(listener: Listener, grace: float, signals: Signals) -> bool:
@@ -301,7 +242,7 @@ async def _cancel_on_signal(signals: Signals, scope: anyio.CancelScope) -> None:
 # -- parts from settings
 
 
-def _listener_provider(settings: QuerySettings, certificates: CertificateCache) -> Provider | None:
+def _listener_provider(settings: ServerSettings, certificates: CertificateCache) -> Provider | None:
     tls = settings.grpc.tls
     if tls is None:
         return None
@@ -327,7 +268,7 @@ def _http_provider(web: WebConfig, certificates: CertificateCache) -> Provider |
     return certificates.provider(HTTP_GROUP, Role.SERVER, web.files, web.policy)
 
 
-def _listener_options(settings: QuerySettings) -> ListenerOptions:
+def _listener_options(settings: ServerSettings) -> ListenerOptions:
     return ListenerOptions(
         max_connection_age=settings.grpc.max_connection_age,
         max_connection_age_grace=settings.grpc.max_connection_age_grace,
@@ -336,27 +277,21 @@ def _listener_options(settings: QuerySettings) -> ListenerOptions:
     )
 
 
-async def _check_material(
-    settings: QuerySettings, listeners: Sequence[Provider], certificates: CertificateCache
-) -> None:
-    """The listeners' material must be usable; that of the endpoints too with `--tls.startup=strict`.
+async def _check(server: Server, listeners: Sequence[Provider]) -> None:
+    """The listeners' material must be usable, and whatever else the server needs.
 
     :raises ConfigError: with all that is not.
     """
     problems: list[Problem] = []
     for provider in listeners:
-        await _try(provider, f"the {provider.group} certificate", problems)
-    if settings.tls_startup_strict:
-        for group in settings.groups:
-            if group.tls is not None:
-                provider = certificates.provider(group.name, Role.CLIENT, *client_material(group.tls))
-                await _try(provider, f"group {group.name}", problems)
-                certificates.remove(provider)
+        await usable(provider, f"the {provider.group} certificate", problems)
+    problems.extend(await server.check())
     if problems:
         raise ConfigError(problems)
 
 
-async def _try(provider: Provider, where: str, problems: list[Problem]) -> None:
+async def usable(provider: Provider, where: str, problems: list[Problem]) -> None:
+    """Note a problem if the material of `provider` cannot be used now."""
     try:
         await provider.fresh()
     except MaterialError as error:

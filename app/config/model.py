@@ -114,12 +114,25 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     format: Literal["logfmt", "json"] = "logfmt"
 
 
-class QuerySettings(msgspec.Struct, frozen=True, kw_only=True):
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every server was told.
+
+    :param drain_window: seconds over which connections made with renewed material are drained.
+    :param warnings: what the flags gave rise to, logged once at start.
+    """
+
+    grpc: GrpcServerSettings = GrpcServerSettings()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+    drain_window: float = 60.0
+    warnings: tuple[str, ...] = ()
+
+
+class QuerySettings(ServerSettings, frozen=True, kw_only=True):
     """All that `crossrealm query` was told.
 
     :param groups: in the order of the file; names are unique, addresses too.
     :param tls_startup_strict: client material that cannot be used at start is an error.
-    :param drain_window: seconds over which connections made with renewed material are drained.
     :param sd_interval: seconds between two looks at file SD, beside the watcher.
     :param response_timeout: seconds the merge waits for one endpoint; 0 is off.
     :param unhealthy_timeout: seconds after which an unhealthy endpoint's metadata is forgotten.
@@ -128,15 +141,10 @@ class QuerySettings(msgspec.Struct, frozen=True, kw_only=True):
     :param selector_labels: the querier's own labels, sorted by name.
     :param client_max_message_size: bytes of one message from an endpoint; Thanos's default is 2^31-1.
     :param resort_buffer: bytes that streams in the wrong order may hold per endpoint.
-    :param warnings: what the flags gave rise to, logged once at start.
     """
 
     groups: tuple[EndpointGroup, ...] = ()
-    grpc: GrpcServerSettings = GrpcServerSettings()
-    http: HttpSettings = HttpSettings()
-    log: LogSettings = LogSettings()
     tls_startup_strict: bool = False
-    drain_window: float = 60.0
     sd_interval: float = 300.0
     response_timeout: float = 0.0
     unhealthy_timeout: float = 300.0
@@ -146,4 +154,3 @@ class QuerySettings(msgspec.Struct, frozen=True, kw_only=True):
     missing_endpoints: MissingEndpoints = MissingEndpoints.WARN
     client_max_message_size: int = 2**31 - 1
     resort_buffer: int = 256 * 1024 * 1024
-    warnings: tuple[str, ...] = ()

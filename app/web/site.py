@@ -1,11 +1,9 @@
-"""The HTTP paths: probes, metrics, the stores API."""
+"""The HTTP paths that every server has: probes and metrics."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
 
 import anyio.to_thread
-import msgspec
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
@@ -16,51 +14,33 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from app.endpoints.model import Snapshot
-from app.tls.model import ProviderStatus
-from app.web.stores import stores
-
-INDEX = """crossrealm query
-
-/-/healthy        200 while the process runs
-/-/ready          200 while it may be asked
-/metrics          metrics for Prometheus
-/api/v1/stores    endpoints, their health and their certificates
-"""
-
-
-class StatusSource(Protocol):
-    """What the site shows."""
-
-    def ready(self) -> tuple[bool, str]:
-        """Whether the querier may be asked; if not, why."""
-
-    def snapshot(self) -> Snapshot: ...
-
-    def tls_status(self) -> Sequence[ProviderStatus]: ...
+Ready = Callable[[], tuple[bool, str]]
+"""Whether the server may be asked; if not, why."""
 
 
 def make_site(
-    source: StatusSource,
+    server_ready: Ready,
     registry: CollectorRegistry,
     *,
-    hide_tls: bool,
+    index: str,
+    routes: Sequence[Route] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Starlette:
     """The ASGI application.
 
-    :param hide_tls: leave the `tls` objects out of the stores API.
+    :param index: the text of the page that lists the paths.
+    :param routes: beside those that every server has.
     :param headers: to be added to every answer.
     """
 
-    async def index(_: Request) -> Response:
-        return PlainTextResponse(INDEX)
+    async def front(_: Request) -> Response:
+        return PlainTextResponse(index)
 
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("OK")
 
     async def ready(_: Request) -> Response:
-        is_ready, reason = source.ready()
+        is_ready, reason = server_ready()
         return PlainTextResponse("OK") if is_ready else PlainTextResponse(f"not ready: {reason}", 503)
 
     async def metrics(request: Request) -> Response:
@@ -68,16 +48,12 @@ def make_site(
         content = await anyio.to_thread.run_sync(encode, registry)
         return Response(content, headers={"content-type": content_type})
 
-    async def api_stores(_: Request) -> Response:
-        found = stores(source.snapshot().endpoints, source.tls_status(), hide_tls=hide_tls)
-        return _json({"status": "success", "data": found})
-
     routes = [
-        Route("/", index),
+        Route("/", front),
         Route("/-/healthy", healthy),
         Route("/-/ready", ready),
         Route("/metrics", metrics),
-        Route("/api/v1/stores", api_stores),
+        *routes,
     ]
     return Starlette(
         routes=routes,
@@ -89,11 +65,6 @@ def make_site(
             Middleware(GZipMiddleware, minimum_size=1024),
         ],
     )
-
-
-def _json(value: object) -> Response:
-    headers = {"content-type": "application/json", "cache-control": "no-store"}
-    return Response(msgspec.json.encode(value), headers=headers)
 
 
 def _observed(

@@ -1,11 +1,14 @@
 """`/api/v1/stores`: the endpoints in Thanos's shape, with what their certificates say."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from app.endpoints.model import EndpointView, Labels
+from app.endpoints.model import EndpointView, Labels, Snapshot
 from app.rpc.model import ChannelStatus
 from app.tls.certificates import instant
 from app.tls.model import CertificateInfo, ProviderStatus, Role
@@ -64,6 +67,25 @@ class Store(msgspec.Struct, frozen=True, rename="camel"):
     strict: bool
     connection: Connection
     tls: Tls | msgspec.UnsetType | None = msgspec.UNSET
+
+
+def stores_route(
+    snapshot: Callable[[], Snapshot],
+    tls_status: Callable[[], Sequence[ProviderStatus]],
+    *,
+    hide_tls: bool,
+) -> Route:
+    """The path.
+
+    :param hide_tls: leave the `tls` objects out.
+    """
+
+    async def answer(_: Request) -> Response:
+        found = stores(snapshot().endpoints, tls_status(), hide_tls=hide_tls)
+        content = msgspec.json.encode({"status": "success", "data": found})
+        return Response(content, headers={"content-type": "application/json", "cache-control": "no-store"})
+
+    return Route("/api/v1/stores", answer)
 
 
 def stores(

@@ -20,7 +20,7 @@ def run(*arguments: str) -> tuple[Result, QuerySettings | None]:
         taken.append(settings)
         return 0
 
-    with patch("app.lifecycle.run_query", run_query):
+    with patch("app.querier.run_query", run_query):
         result = CliRunner().invoke(cli, list(arguments))
     return result, taken[0] if taken else None
 

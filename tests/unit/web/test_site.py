@@ -13,6 +13,7 @@ from app.rpc.model import ChannelStatus, PeerTls
 from app.tls.model import CertificateInfo, ProviderStatus, Role, SetStatus
 from app.web.auth import BasicAuth
 from app.web.site import make_site
+from app.web.stores import stores_route
 
 pytestmark = pytest.mark.anyio
 
@@ -103,7 +104,14 @@ class Source:
 async def client(
     *, hide_tls: bool = False, users: dict[str, str] | None = None, source: Source | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
-    site = make_site(source or Source(), CollectorRegistry(), hide_tls=hide_tls, headers={"x-added": "yes"})
+    shown = source or Source()
+    site = make_site(
+        shown.ready,
+        CollectorRegistry(),
+        index="paths",
+        routes=[stores_route(shown.snapshot, shown.tls_status, hide_tls=hide_tls)],
+        headers={"x-added": "yes"},
+    )
     app = BasicAuth(site, users) if users else site
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as made:
         yield made

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from app.config.flags import FLAG_GROUP, QueryFlags, query_settings
 from app.config.model import ListenerTls, MissingEndpoints, Mode, TlsConfig
+from app.config.query_flags import FLAG_GROUP, QueryFlags, query_settings
 from app.errors import ConfigError, Problem
 
 

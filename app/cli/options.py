@@ -1,0 +1,135 @@
+"""What options are made of: their types, their groups in the help, and faults that are put off."""
+
+import sys
+from collections.abc import Callable
+from typing import Any, ClassVar, NoReturn
+
+import rich_click as click
+
+from app.config.durations import parse_duration
+from app.errors import ConfigError, Problem
+
+EXIT_CONFIG = 2
+EXIT_CODES = "Exit codes: 0 stopped as asked, 1 failed, 2 the configuration is at fault."
+
+PUT_OFF = "crossrealm.problems"
+"""Where a command finds what was wrong with its values, to report it together with all the rest."""
+
+SERVERS = ("query", "sidecar")
+"""Commands that report all faults at once."""
+
+
+def put_off(
+    kind: click.ParamType[Any], error: ValueError, param: click.Parameter | None, ctx: click.Context | None
+) -> None:
+    if ctx is None or param is None or ctx.info_name not in SERVERS:
+        kind.fail(str(error), param, ctx)
+    ctx.meta.setdefault(PUT_OFF, []).append(Problem(param.opts[0], str(error)))
+
+
+class Duration(click.ParamType[float]):
+    """A duration as Prometheus writes it; seconds as a float."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float | int):
+            return float(value)
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            put_off(self, error, param, ctx)
+            return 0
+
+
+class Choice(click.Choice[str]):
+    """One of some words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value in self.choices:
+            return str(value)
+        error = ValueError(f"{value!r} is not one of {', '.join(self.choices)}")
+        put_off(self, error, param, ctx)
+        return self.choices[0]
+
+
+class Size(click.ParamType[int]):
+    """A size in bytes, with an optional unit of 1024: ``64MiB``, ``4MB``."""
+
+    name = "bytes"
+    _UNITS: ClassVar = {
+        "KIB": 1 << 10,
+        "KB": 1 << 10,
+        "MIB": 1 << 20,
+        "MB": 1 << 20,
+        "GIB": 1 << 30,
+        "GB": 1 << 30,
+        "B": 1,
+    }
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text, factor = str(value).upper(), 1
+        for unit, size in self._UNITS.items():
+            if text.endswith(unit):
+                text, factor = text.removesuffix(unit), size
+                break
+        if not text.isdigit() or not 0 < int(text) * factor < 2**31:
+            error = ValueError(f"{value!r} is not a size between 1 and 2GiB; write for example 4MiB")
+            put_off(self, error, param, ctx)
+            return 0
+        return int(text) * factor
+
+
+DURATION, SIZE = Duration(), Size()
+
+click.rich_click.TEXT_MARKUP = "rich"
+click.rich_click.MAX_WIDTH = 110
+click.rich_click.OPTIONS_TABLE_COLUMN_TYPES = ["required", "opt_short", "opt_long", "help"]
+click.rich_click.OPTIONS_TABLE_HELP_SECTIONS = [
+    "help",
+    "metavar",
+    "deprecated",
+    "envvar",
+    "default",
+    "required",
+]
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+OPTION_GROUPS = click.rich_click.OPTION_GROUPS
+
+
+def options(command: str, title: str, *given: Decorator) -> Decorator:
+    """A titled group of options in the help of `command`.
+
+    :param command: as the help names it: ``crossrealm query``.
+    """
+    names: list[str] = []
+    OPTION_GROUPS.setdefault(command, []).append({"name": title, "options": names})
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for each in reversed(given):
+            before = len(getattr(function, "__click_params__", []))
+            function = each(function)
+            added = function.__click_params__[before:]  # type: ignore[attr-defined]
+            names[:0] = [parameter.opts[0] for parameter in added]
+        return function
+
+    return decorate
+
+
+def option(*declarations: str, **settings: Any) -> Decorator:
+    settings.setdefault("show_default", "default" in settings and settings["default"] not in ("", None, ()))
+    return click.option(*declarations, **settings)
+
+
+def many(*declarations: str, **settings: Any) -> Decorator:
+    return option(*declarations, multiple=True, **settings)
+
+
+def fail(error: ConfigError) -> NoReturn:
+    """Print every problem and exit with the code for configuration."""
+    for problem in error.problems:
+        click.echo(f"error: {problem}", err=True)
+    sys.exit(EXIT_CONFIG)

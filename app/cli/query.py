@@ -1,0 +1,183 @@
+"""`crossrealm query`: its options."""
+
+import sys
+from typing import Any
+
+import rich_click as click
+
+from app.cli.listeners import certificate_options, grpc_options, http_options, log_options
+from app.cli.options import DURATION, EXIT_CODES, PUT_OFF, SIZE, Choice, fail, many, option, options
+from app.errors import ConfigError
+
+_COMMAND = "crossrealm query"
+
+_ENDPOINTS = options(
+    _COMMAND,
+    "Endpoints",
+    option(
+        "endpoints_config",
+        "--endpoints.config",
+        "--endpoint.config",
+        "--endpoint-config",
+        metavar="FILE",
+        default="",
+        help="File of endpoint groups, each with its own TLS or none. Excludes the flags below.",
+    ),
+    many("endpoint", "--endpoint", "--store", metavar="HOST:PORT", help="Endpoint. Repeatable."),
+    many(
+        "endpoint_strict",
+        "--endpoint.strict",
+        "--endpoint-strict",
+        "--store.strict",
+        "--store-strict",
+        metavar="HOST:PORT",
+        help="Endpoint that is always asked, even while its health check fails. Repeatable.",
+    ),
+    many(
+        "endpoint_sd_files",
+        "--endpoint.sd-files",
+        "--store.sd-files",
+        metavar="GLOB",
+        help="Files with endpoints, in Prometheus file SD format, followed live. Repeatable.",
+    ),
+    option(
+        "store_sd_interval",
+        "--store.sd-interval",
+        type=DURATION,
+        default="5m",
+        help="Between two looks at them.",
+    ),
+    option(
+        "endpoint_info_timeout",
+        "--endpoint.info-timeout",
+        type=DURATION,
+        default="5s",
+        help="Time limit of the health check, which is an Info call every 5 s.",
+    ),
+    option(
+        "store_unhealthy_timeout",
+        "--store.unhealthy-timeout",
+        type=DURATION,
+        default="5m",
+        help="After it the metadata of an unhealthy endpoint is forgotten; it stays listed.",
+    ),
+    option(
+        "store_response_timeout",
+        "--store.response-timeout",
+        type=DURATION,
+        default="0",
+        help="How long an answer waits for one endpoint; 0 is no limit.",
+    ),
+)
+
+_FLAG_TLS = options(
+    _COMMAND,
+    "TLS of the endpoints given by flags",
+    option("secure", "--secure/--no-secure", default=False, help="Use TLS. --endpoints.config replaces it."),
+    option("cert", "--cert", metavar="FILE", default="", help="Client certificate."),
+    option("key", "--key", metavar="FILE", default="", help="Client key."),
+    option("ca_cert", "--caCert", metavar="FILE", default="", help="CA bundle; unset: the system's roots."),
+    option("server_name", "--serverName", metavar="NAME", default="", help="Name to verify."),
+    option(
+        "grpc_client_tls_secure",
+        "--grpc-client-tls-secure/--no-grpc-client-tls-secure",
+        default=False,
+        help="Use TLS, as thanos query spells it today.",
+    ),
+    option(
+        "grpc_client_tls_cert",
+        "--grpc-client-tls-cert",
+        metavar="FILE",
+        default="",
+        help="Client certificate.",
+    ),
+    option("grpc_client_tls_key", "--grpc-client-tls-key", metavar="FILE", default="", help="Client key."),
+    option("grpc_client_tls_ca", "--grpc-client-tls-ca", metavar="FILE", default="", help="CA bundle."),
+    option(
+        "grpc_client_server_name",
+        "--grpc-client-server-name",
+        metavar="NAME",
+        default="",
+        help="Name to verify.",
+    ),
+    option(
+        "grpc_client_tls_skip_verify",
+        "--grpc-client-tls-skip-verify/--no-grpc-client-tls-skip-verify",
+        default=False,
+        help="Do not verify the endpoints' certificates.",
+    ),
+    option(
+        "grpc_client_tls_min_version",
+        "--grpc-client-tls-min-version",
+        metavar="VERSION",
+        default="",
+        help="1.2 or 1.3. Default 1.3.",
+    ),
+)
+
+_TLS = certificate_options(
+    _COMMAND,
+    option(
+        "tls_startup",
+        "--tls.startup",
+        type=Choice(["lenient", "strict"]),
+        default="lenient",
+        help="strict: client material that cannot be used at start is an error;"
+        " lenient: its group starts down.",
+    ),
+)
+
+_QUERY = options(
+    _COMMAND,
+    "Query",
+    many(
+        "selector_label",
+        "--selector-label",
+        metavar='NAME="VALUE"',
+        help="The querier's own labels, announced to queriers above. Repeatable.",
+    ),
+    option(
+        "query_missing_endpoints",
+        "--query.missing-endpoints",
+        type=Choice(["warn", "error", "ignore"]),
+        default="warn",
+        help="What an endpoint does to an answer that it is missing from, being unhealthy.",
+    ),
+    option(
+        "query_resort_buffer",
+        "--query.resort-buffer",
+        type=SIZE,
+        default="256MiB",
+        help="What one endpoint's answer may take up when it has to be sorted here.",
+    ),
+    option(
+        "grpc_client_max_message_size",
+        "--grpc-client-max-message-size",
+        type=SIZE,
+        default=2**31 - 1,
+        help="Of an answer's message. Default: Thanos's, 2147483647.",
+        show_default=False,
+    ),
+)
+
+
+@click.command(epilog=EXIT_CODES)
+@_ENDPOINTS
+@_FLAG_TLS
+@_TLS
+@grpc_options(_COMMAND)
+@http_options(_COMMAND)
+@_QUERY
+@log_options(_COMMAND)
+@click.pass_context
+def query(ctx: click.Context, /, **given: Any) -> None:
+    """Serve the Store API over all endpoints."""
+    from app.config.query_flags import QueryFlags, query_settings
+
+    try:
+        settings = query_settings(QueryFlags(**given), ctx.meta.get(PUT_OFF, ()))
+        from app.querier import run_query
+
+        sys.exit(run_query(settings))
+    except ConfigError as error:
+        fail(error)

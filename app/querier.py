@@ -1,0 +1,171 @@
+"""`crossrealm query`: the endpoints of all realms behind one Store API."""
+
+import time
+from collections.abc import Sequence
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+import structlog
+from starlette.routing import Route
+
+from app.config.model import EndpointGroup, QuerySettings
+from app.endpoints.client_tls import client_material
+from app.endpoints.metrics import EndpointMetrics
+from app.endpoints.model import Snapshot
+from app.endpoints.settings import EndpointSettings
+from app.endpoints.supervisor import Endpoints
+from app.errors import Problem
+from app.fanout import warm_up
+from app.fanout.fanout import Fanout
+from app.fanout.metrics import FanoutMetrics
+from app.fanout.model import FanoutOptions
+from app.lifecycle import Environment, run_server, usable
+from app.readiness import Readiness
+from app.rpc.channel import Channel, ChannelOptions
+from app.rpc.metrics import ClientMetrics
+from app.services import health, info, store
+from app.services.health import Health
+from app.services.reflection import Reflection
+from app.tls.model import ProviderStatus, Role
+from app.tls.provider import Provider
+from app.web.stores import stores_route
+
+INDEX = """crossrealm query
+
+/-/healthy        200 while the process runs
+/-/ready          200 while it may be asked
+/metrics          metrics for Prometheus
+/api/v1/stores    endpoints, their health and their certificates
+"""
+
+log = structlog.get_logger()
+
+
+def run_query(settings: QuerySettings) -> int:
+    """Serve until a signal; the exit code.
+
+    :raises ConfigError: material or files named by the settings are at fault; no port was opened.
+    """
+    return run_server(settings, lambda environment: Querier(settings, environment))
+
+
+class Querier:
+    """Mutable: readiness and health, changed by the tasks below; made for one run. A `Server`."""
+
+    index = INDEX
+
+    def __init__(self, settings: QuerySettings, environment: Environment) -> None:
+        registry, certificates = environment.registry, environment.certificates
+        self.settings = settings
+        self.certificates = certificates
+        self.readiness = Readiness(time.monotonic())
+        self.warm = False
+        self._client_metrics = ClientMetrics(registry)
+        self.endpoints = Endpoints(
+            settings=EndpointSettings(
+                info_interval=settings.info_interval,
+                info_timeout=settings.info_timeout,
+                unhealthy_timeout=settings.unhealthy_timeout,
+                sd_interval=settings.sd_interval,
+            ),
+            certificates=certificates,
+            channel_factory=self._channel,
+            metrics=EndpointMetrics(registry),
+        )
+        fanout = Fanout(
+            self.endpoints,
+            FanoutOptions(
+                selector_labels=settings.selector_labels,
+                missing_endpoints=settings.missing_endpoints,
+                response_timeout=settings.response_timeout,
+                resort_buffer=settings.resort_buffer,
+            ),
+            FanoutMetrics(registry),
+        )
+        served = [store.NAME, info.NAME, health.NAME]
+        self.health = Health(served)
+        self.services = [
+            store.Store(fanout).service(),
+            info.Info(self.endpoints, settings.selector_labels, lambda: self.readiness.ready).service(),
+            self.health.service(),
+            *Reflection(served).services(),
+        ]
+
+    def _channel(self, group: EndpointGroup, address: str, tls: Provider | None) -> Channel:
+        return Channel(
+            address,
+            group=group.name,
+            tls=tls,
+            server_name=group.tls.server_name if group.tls else "",
+            metrics=self._client_metrics,
+            options=ChannelOptions(
+                max_message_size=self.settings.client_max_message_size,
+                drain_window=self.settings.drain_window,
+            ),
+        )
+
+    # -- what the site shows
+
+    def ready(self) -> tuple[bool, str]:
+        return self.readiness.ready, self.readiness.reason
+
+    def snapshot(self) -> Snapshot:
+        return self.endpoints.snapshot()
+
+    def tls_status(self) -> Sequence[ProviderStatus]:
+        return [provider.status() for provider in self.certificates.providers()]
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        return [stores_route(self.snapshot, self.tls_status, hide_tls=self.settings.http.hide_tls)]
+
+    # -- tasks
+
+    async def check(self) -> list[Problem]:
+        """With `--tls.startup=strict` the material of the endpoints must be usable."""
+        problems: list[Problem] = []
+        for group in self.settings.groups if self.settings.tls_startup_strict else ():
+            if group.tls is not None:
+                provider = self.certificates.provider(group.name, Role.CLIENT, *client_material(group.tls))
+                await usable(provider, f"group {group.name}", problems)
+                self.certificates.remove(provider)
+        return problems
+
+    async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Run the endpoints until cancelled."""
+        await self.endpoints.run(self.settings.groups, task_status=task_status)
+
+    async def refresh(self) -> None:
+        """SIGHUP: read file SD again."""
+        self.endpoints.request_refresh()
+
+    async def become_ready(self) -> None:
+        """Compile the kernels, wait for the first round, and open the gate."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._warm_up)
+            while not self._look():
+                with anyio.move_on_after(0.2):
+                    await self.endpoints.wait_first_round()
+                    if not self._look():
+                        await anyio.sleep_forever()
+        self.health.set_serving(self.readiness.ready)
+        if self.readiness.ready:
+            log.info("ready", endpoints=len(self.snapshot().endpoints))
+
+    async def _warm_up(self) -> None:
+        await anyio.to_thread.run_sync(warm_up, abandon_on_cancel=True)
+        self.warm = True
+
+    def _look(self) -> bool:
+        return self.readiness.look(
+            time.monotonic(),
+            first_round_over=self.endpoints.first_round_over,
+            discovery_failed=self.endpoints.discovery_failed(),
+            warm=self.warm,
+        )
+
+    def stop(self) -> None:
+        """No more new work, please: for load balancers, before connections are drained."""
+        self.readiness.drain()
+        self.health.set_serving(False)
