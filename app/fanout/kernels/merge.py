@@ -2,18 +2,8 @@
 
 import numpy as np
 
-from app.fanout.kernels.jit import inlined, kernel
-
-
-@inlined
-def compare(keys, a_start, a_end, b_start, b_end):
-    """Negative, 0 or positive as bytes compare, shorter first."""
-    size = min(a_end - a_start, b_end - b_start)
-    for offset in range(size):
-        left, right = keys[a_start + offset], keys[b_start + offset]
-        if left != right:
-            return np.int64(left) - np.int64(right)
-    return np.int64(a_end - a_start) - np.int64(b_end - b_start)
+from app.kernels.jit import inlined, kernel
+from app.kernels.keys import compare
 
 
 @inlined

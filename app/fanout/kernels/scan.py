@@ -2,28 +2,12 @@
 
 import numpy as np
 
-from app.fanout.kernels.jit import inlined, kernel
 from app.fanout.kernels.tables import MALFORMED, NO_ROOM
-from app.fanout.kernels.walk import copy, skip, span, tag, varint_size, write_prefix, write_varint
+from app.kernels.jit import inlined, kernel
+from app.kernels.keys import write_key_part
+from app.kernels.walk import copy, skip, span, tag, varint_size, write_prefix, write_varint
 
 PREFIX = 5
-
-
-@inlined
-def _write_key_part(data, start, end, keys, at):
-    """One string of a key: 0 becomes 0 255, and 0 1 ends it, so that bytes compare as strings do."""
-    if at + 2 * (end - start) + 2 > keys.size:
-        return np.int64(NO_ROOM)
-    for position in range(start, end):
-        byte = data[position]
-        keys[at] = byte
-        at += 1
-        if byte == 0:
-            keys[at] = 255
-            at += 1
-    keys[at] = 0
-    keys[at + 1] = 1
-    return np.int64(at + 2)
 
 
 @inlined
@@ -96,10 +80,10 @@ def _series_key(data, at, end, keys, key_at):
             name_start, name_end, value_start, value_end = _label(data, at, label_end)
             if name_start < 0:
                 return np.int64(MALFORMED)
-            key_at = _write_key_part(data, name_start, name_end, keys, key_at)
+            key_at = write_key_part(data, name_start, name_end, keys, key_at)
             if key_at < 0:
                 return np.int64(NO_ROOM)
-            key_at = _write_key_part(data, value_start, value_end, keys, key_at)
+            key_at = write_key_part(data, value_start, value_end, keys, key_at)
             if key_at < 0:
                 return np.int64(NO_ROOM)
             at = label_end

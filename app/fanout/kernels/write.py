@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from app.fanout.kernels.jit import inlined, kernel
-from app.fanout.kernels.merge import compare
 from app.fanout.kernels.tables import MALFORMED, NO_ROOM
-from app.fanout.kernels.walk import copy, skip, span, tag, varint, varint_size, write_prefix, write_varint
+from app.kernels.jit import inlined, kernel
+from app.kernels.keys import compare
+from app.kernels.walk import copy, skip, span, tag, varint, varint_size, write_prefix, write_varint
 
 PREFIX = 5
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from app.fanout.kernels.jit import inlined
+from app.kernels.jit import inlined
 
 
 @inlined

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,13 @@ import structlog
 log = structlog.get_logger()
 
 
-def _fingerprint() -> str:
+@lru_cache
+def _fingerprint(folder: Path) -> str:
+    """Of all kernels in `folder` and of what every kernel is made of."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted((*Path(__file__).parent.glob("*.py"), *folder.glob("*.py"))):
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-_SOURCES = _fingerprint()
 
 
 class _CacheState:
@@ -31,7 +31,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     """Compile on first use, without the interpreter's lock, cached on disk.
 
     numba's cache notices a change of the kernel's own file only; what it calls from another file would go
-    on running as it was. So the stamp of the cache is that of all kernels.
+    on running as it was. So the stamp of the cache is that of all kernels beside it.
     """
     if getattr(numba.config, "DISABLE_JIT", False):
         return function  # plain Python, which checks bounds: the fuzz tests run the kernels so
@@ -49,7 +49,7 @@ def kernel(function: Callable[..., Any]) -> Any:
         return numba.njit(**options)(function)
     stamped = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if stamped is not None:  # private to numba; without it a changed kernel needs its cache deleted
-        stamped._source_stamp = _SOURCES
+        stamped._source_stamp = _fingerprint(Path(function.__code__.co_filename).parent)
     return dispatcher
 
 

@@ -1,0 +1,1 @@
+"""`crossrealm sidecar`: a StoreAPI in front of one Prometheus."""
