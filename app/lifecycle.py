@@ -27,6 +27,7 @@ from app.rpc.acceptor import bind
 from app.rpc.listener import Listener, ListenerOptions
 from app.rpc.model import Service
 from app.rpc.server_metrics import ServerMetrics
+from app.sd_notify import Notifier
 from app.telemetry import logs
 from app.telemetry.loop_lag import LoopLag
 from app.telemetry.registry import new_registry
@@ -156,7 +157,9 @@ async def _serve(settings: ServerSettings, make: Callable[[Environment], Server]
                 site = BasicAuth(site, web.users)
             http = HttpServer(site, http_sockets, tls=http_tls, metrics=metrics)
             tasks.start_soon(LoopLag(registry).run)
-            code = await _until_signal(_Running(settings, server, certificates, listener, http))
+            notifier = Notifier.of_environment()
+            tasks.start_soon(notifier.run, server.ready)
+            code = await _until_signal(_Running(settings, server, certificates, listener, http, notifier))
         tasks.cancel_scope.cancel()
     return code
 
@@ -167,6 +170,7 @@ class _Running(msgspec.Struct, frozen=True):
     certificates: CertificateCache
     listener: Listener
     http: HttpServer
+    notifier: Notifier
 
 
 async def _until_signal(running: _Running) -> int:
@@ -189,6 +193,7 @@ async def _until_signal(running: _Running) -> int:
                     )
                     await _wait_for_stop(signals, running)
                     server.stop()
+                    await running.notifier.stopping()
                     log.info("stopping", grace=settings.grpc.grace_period)
                     if not await _drain(listener, settings.grpc.grace_period, signals):
                         code = EXIT_FAILED
@@ -213,8 +218,10 @@ async def _wait_for_stop(signals: Signals, running: _Running) -> None:
             log.info("signal", name=received.name)
             return
         log.info("SIGHUP: reading certificates and other files again")
+        await running.notifier.reloading()
         await running.server.refresh()
         await running.certificates.refresh_all()
+        await running.notifier.reloaded()
 
 
 async def _drain(listener: Listener, grace: float, signals: Signals) -> bool:

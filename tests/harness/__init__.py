@@ -20,6 +20,7 @@ What there is:
 ``official_store``  the same store behind grpcio's server, with its own maximum connection age.
 ``caller``     our own `Channel` to a querier; ``official`` is grpcio's, for the same questions.
 ``shake``      one TLS handshake by hand, with a session to resume or a ClientHello held back.
+``notify_socket``  systemd's end of sd_notify(3).
 ``load``       asks a round of questions (unary and streaming) at a rate and judges every answer: a call
                failed if its status is not OK, or it carries a warning, or its series or chunk bytes differ
                from what the stores hold.
@@ -39,6 +40,7 @@ from app.demo.realms import Front, Realm, write_endpoints
 from app.demo.store_options import Faults
 from tests.harness.handshakes import Shaken, client_context, shake
 from tests.harness.load import caller, load, official, official_load
+from tests.harness.notify_socket import NotifySocket, notify_socket
 from tests.harness.official_store import official_store
 from tests.harness.querier import Counts, Querier, querier
 from tests.harness.stores import RunningStore, store
@@ -51,6 +53,7 @@ __all__ = [
     "EndpointRow",
     "Faults",
     "Front",
+    "NotifySocket",
     "Querier",
     "Realm",
     "RunningStore",
@@ -61,6 +64,7 @@ __all__ = [
     "caller",
     "client_context",
     "load",
+    "notify_socket",
     "official",
     "official_load",
     "official_store",
