@@ -100,8 +100,8 @@ def grpc_options(command: str) -> Decorator:
     )
 
 
-def http_options(command: str) -> Decorator:
-    """The HTTP listener."""
+def http_options(command: str, *more: Decorator) -> Decorator:
+    """The HTTP listener, with what a command has more."""
     return options(
         command,
         "HTTP listener",
@@ -126,12 +126,7 @@ def http_options(command: str) -> Decorator:
             default="",
             help="TLS and basic auth, in the web configuration format of Prometheus.",
         ),
-        option(
-            "web_hide_tls",
-            "--web.hide-tls/--no-web.hide-tls",
-            default=False,
-            help="Leave the certificates out of /api/v1/stores.",
-        ),
+        *more,
     )
 
 

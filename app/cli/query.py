@@ -127,6 +127,16 @@ _TLS = certificate_options(
     ),
 )
 
+_HTTP = http_options(
+    _COMMAND,
+    option(
+        "web_hide_tls",
+        "--web.hide-tls/--no-web.hide-tls",
+        default=False,
+        help="Leave the certificates out of /api/v1/stores.",
+    ),
+)
+
 _QUERY = options(
     _COMMAND,
     "Query",
@@ -166,7 +176,7 @@ _QUERY = options(
 @_FLAG_TLS
 @_TLS
 @grpc_options(_COMMAND)
-@http_options(_COMMAND)
+@_HTTP
 @_QUERY
 @log_options(_COMMAND)
 @click.pass_context

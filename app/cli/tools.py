@@ -35,6 +35,6 @@ def demo(duration: float | None, as_json: bool) -> None:
 @click.command()
 def warmup() -> None:
     """Compile the kernels now, so that the first start does not wait for it."""
-    from app.fanout import warm_up
+    from app.sidecar import warm_up
 
     click.echo(f"kernels are compiled, after {warm_up():.1f} s")

@@ -154,3 +154,61 @@ class QuerySettings(ServerSettings, frozen=True, kw_only=True):
     missing_endpoints: MissingEndpoints = MissingEndpoints.WARN
     client_max_message_size: int = 2**31 - 1
     resort_buffer: int = 256 * 1024 * 1024
+
+
+class HttpClientConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How a Prometheus is reached. Times in seconds, 0 is no limit; "" is unset.
+
+    :param tls: for an https URL; None: the roots of the system.
+    :param connect_timeout: of TCP and TLS together.
+    :param header_timeout: until an answer begins.
+    """
+
+    username: str = ""
+    password: str = ""
+    password_file: str = ""
+    bearer_token: str = ""
+    bearer_token_file: str = ""
+    proxy_url: str = ""
+    tls: TlsConfig | None = None
+    max_connections: int = 0
+    idle_timeout: float = 90.0
+    header_timeout: float = 0.0
+    connect_timeout: float = 15.0
+    compression: bool = True
+
+
+class MinTime(msgspec.Struct, frozen=True, kw_only=True):
+    """The oldest sample that is served: `at` (milliseconds since the epoch), or `from_now` (seconds, negative
+    in the past); neither: no limit."""
+
+    at: int | None = None
+    from_now: float | None = None
+
+    def milliseconds(self, now: float) -> int:
+        """As a time.
+
+        :param now: seconds since the epoch.
+        """
+        if self.at is not None:
+            return self.at
+        return -(2**63) if self.from_now is None else round((now + self.from_now) * 1000)
+
+
+class SidecarSettings(ServerSettings, frozen=True, kw_only=True):
+    """All that `crossrealm sidecar` was told.
+
+    :param prometheus_url: without a slash at its end.
+    :param heartbeat_interval, heartbeat_timeout: seconds between two looks at Prometheus, and of one.
+    :param max_series, max_samples: of one Series call; 0: no limit.
+    :param resort_buffer: bytes that an answer may take up when it has to be sorted here.
+    """
+
+    prometheus_url: str = "http://localhost:9090"
+    http_client: HttpClientConfig = HttpClientConfig()
+    heartbeat_interval: float = 30.0
+    heartbeat_timeout: float = 30.0
+    min_time: MinTime = MinTime()
+    max_series: int = 0
+    max_samples: int = 0
+    resort_buffer: int = 256 * 1024 * 1024

@@ -25,13 +25,15 @@ class Resorter:
 
     :param without: names of labels to take out.
     :param limit: bytes of the answer, as it came.
+    :param flag: what raises the limit.
     """
 
-    def __init__(self, without: Sequence[str], limit: int) -> None:
+    def __init__(self, without: Sequence[str], limit: int, flag: str = "--query.resort-buffer") -> None:
         names = [name.encode() for name in without]
         self._names: Bytes = np.frombuffer(b"".join(names), np.uint8)
         self._bounds: Offsets = np.cumsum([len(name) for name in names], dtype=np.int64)
         self._limit = limit
+        self._flag = flag
         self._size = 0
         self._arena = Arena()
         self._intake = Arena()
@@ -48,7 +50,7 @@ class Resorter:
             raise CallError(
                 Code.RESOURCE_EXHAUSTED,
                 f"its answer has to be sorted here and is larger than {self._limit} bytes"
-                " (raise --query.resort-buffer, or upgrade the endpoint)",
+                f" (raise {self._flag}, or upgrade the endpoint)",
                 FailureKind.PROTOCOL,
             )
         if not self._bounds.size:
@@ -73,11 +75,15 @@ class Resorter:
         self._rows = np.arange(self._arena.rows, dtype=np.int64)
         kernels.sort(self._arena.table, self._arena.keys, self._rows, np.empty_like(self._rows))
 
-    def blocks(self) -> Iterator[bytes]:
-        """What was sorted, framed, beginning with what is not a series."""
+    def blocks(self, batch: int = BLOCK_SERIES, limit: int = 0) -> Iterator[bytes]:
+        """What was sorted, framed, beginning with what is not a series.
+
+        :param batch: series to a message; below 2: one.
+        :param limit: series at most; 0: all.
+        """
         if self._others:
             yield b"".join(other_messages(self._others))
-        arena, rows = self._arena, self._rows
+        arena, rows = self._arena, self._rows[: limit or None]
         # Each row for itself: the merge puts equal ones together.
         starts = np.arange(rows.size + 1, dtype=np.int64)
         out = np.empty(BLOCK_SIZE, np.uint8)
@@ -85,7 +91,7 @@ class Resorter:
         done = 0
         while done < rows.size:
             size, written, code = kernels.write(
-                arena.data, arena.table, rows, starts, done, rows.size, BLOCK_SERIES, out,
+                arena.data, arena.table, rows, starts, done, rows.size, batch, out,
                 no_chunks, nothing, nothing,
             )  # fmt: skip
             if code == kernels.NO_ROOM:

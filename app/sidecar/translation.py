@@ -68,9 +68,12 @@ class Translation:
 
     Memory is bounded by a round (`ROUND`, or one frame) and by the series that wait for smaller ones, which
     are very few (see `kernels.order`).
+
+    :param in_order: False: what goes out is sorted elsewhere.
     """
 
-    def __init__(self, options: TranslationOptions) -> None:
+    def __init__(self, options: TranslationOptions, *, in_order: bool = True) -> None:
+        self._in_order = in_order
         self._options = options
         shard = options.shard
         names = _decided(options.external, options.without)
@@ -119,24 +122,15 @@ class Translation:
         count, behind = self._frames(final=final)
         rows = self._read(count)
         groups, group_count = self._groups(rows)
-        stack, out = np.empty(group_count + 1, np.int64), np.empty(group_count + 1, np.int64)
-        going, waiting, code = kernels.order(
-            self._series, self._keys, groups, group_count, self._last_key, final, stack, out
-        )
-        if code == kernels.OUT_OF_ORDER:
-            raise OutOfOrder(
-                Code.UNAVAILABLE,
-                "series carry a label of their own under the name of an external label, or of a replica label"
-                " that is left out, and this was not known when the call began; ask again",
-            )
-        going = int(going)
+        out, waiting = self._ordered(groups, group_count, final=final)
+        going = len(out)
         if self._options.limit:
             going = min(going, self._options.limit - self.series)
         yield from self._written(groups, out, going)
         if going:
             last = int(groups[out[going - 1], 0])
             self._last_key = self._keys[self._series[last, 6] : self._series[last, 7]].copy()
-        self._keep(groups, np.sort(stack[:waiting]), behind)
+        self._keep(groups, waiting, behind)
 
     # -- one step after the other
 
@@ -193,6 +187,24 @@ class Translation:
             )  # fmt: skip
         groups: Offsets = np.empty((rows, 2), np.int64)
         return groups, int(kernels.group(self._data, self._series, rows, PIECE, wanted, groups))
+
+    def _ordered(self, groups: Offsets, count: int, *, final: bool) -> tuple[Offsets, Offsets]:
+        """Positions in `groups` of those that go out now, and of those that wait."""
+        if not self._in_order:
+            # The last one may go on in the next frame.
+            going = count if final else max(0, count - 1)
+            return np.arange(going), np.arange(going, count)
+        stack, out = np.empty(count + 1, np.int64), np.empty(count + 1, np.int64)
+        sent, waiting, code = kernels.order(
+            self._series, self._keys, groups, count, self._last_key, final, stack, out
+        )
+        if code == kernels.OUT_OF_ORDER:
+            raise OutOfOrder(
+                Code.UNAVAILABLE,
+                "series carry a label of their own under the name of an external label, or of a replica label"
+                " that is left out, and this was not known when the call began; ask again",
+            )
+        return out[:sent], np.sort(stack[:waiting])
 
     def _written(self, groups: Offsets, out: Offsets, going: int) -> Iterator[memoryview]:
         first = 0

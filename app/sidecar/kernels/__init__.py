@@ -5,6 +5,7 @@ They check every bound: what they read comes from another process. A plain Pytho
 
 from app.sidecar.kernels.order import group, order
 from app.sidecar.kernels.read import frames, in_shard, read
+from app.sidecar.kernels.sampled import chunked, encode, members, samples
 from app.sidecar.kernels.tables import (
     CHUNK_COLUMNS,
     DECIDED_COLUMNS,
@@ -30,10 +31,14 @@ __all__ = [
     "SERIES_COLUMNS",
     "TOO_LARGE",
     "UNKNOWN_ENCODING",
+    "chunked",
+    "encode",
     "frames",
     "group",
     "in_shard",
+    "members",
     "order",
     "read",
+    "samples",
     "write",
 ]
