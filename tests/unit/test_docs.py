@@ -12,7 +12,7 @@ from app.config.model import TlsConfig
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-_FLAG = re.compile(r"`(--?[a-zA-Z][a-zA-Z0-9.-]*)`")
+_FLAG = re.compile(r"`(--?[a-zA-Z][a-zA-Z0-9._-]*)`")
 
 
 def flags_of(command: str) -> set[str]:
