@@ -1,6 +1,9 @@
 """How kernels are compiled, and what makes a compiled one stale."""
 
+import atexit
 import hashlib
+import os
+import shutil
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -9,7 +12,13 @@ from typing import Any
 import numba
 import structlog
 
+from app.kernels.shipped_cache import make_writable
+
 log = structlog.get_logger()
+
+if (_copy := make_writable(os.environ)) is not None:
+    numba.config.reload_config()  # it reads the environment again at each compilation anyway
+    atexit.register(shutil.rmtree, _copy, ignore_errors=True)
 
 
 @lru_cache
