@@ -3,7 +3,7 @@
 For each line on stdin it makes one call and prints one JSON object: ``seconds``, ``messages``, ``bytes`` and,
 with the line ``check``, ``series`` and ``digest``.
 
-usage: python -m bench.asker {official,stock} ADDRESS --batch B --cert F --key F --ca F
+usage: python -m bench.asker {official,stock} ADDRESS --batch B [--cert F --key F --ca F]
 """
 
 import argparse
@@ -14,7 +14,7 @@ import math
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import betterproto2
@@ -63,16 +63,20 @@ class Check:
         return {"series": self.series, "digest": self._digest.hexdigest()}
 
 
-def official(address: str, batch: int, rate: float, key: bytes, cert: bytes, ca: bytes) -> None:
+def official(address: str, batch: int, rate: float, files: Sequence[bytes]) -> None:
     """grpcio, without a serializer.
 
     :param rate: bytes a second that are read; infinity: as they come.
+    :param files: CA, key and certificate; empty: plaintext.
     """
     import grpc
 
-    credentials = grpc.ssl_channel_credentials(ca, key, cert)
     options = [("grpc.max_receive_message_length", -1)]
-    series = grpc.secure_channel(address, credentials, options).unary_stream(METHOD)
+    if files:
+        channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(*files), options)
+    else:
+        channel = grpc.insecure_channel(address, options)
+    series = channel.unary_stream(METHOD)
     for line in sys.stdin:
         check = Check() if line.strip() == "check" else None
         count = size = 0
@@ -141,7 +145,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--rate", type=float, default=math.inf, help="bytes a second to read")
     for name in ("cert", "key", "ca"):
-        parser.add_argument(f"--{name}", required=True)
+        parser.add_argument(f"--{name}", default="")
     given = parser.parse_args()
     if given.client == "stock":
         context = ssl.create_default_context(cafile=given.ca)
@@ -150,10 +154,10 @@ def main() -> None:
         asyncio.run(stock(given.address, given.batch, context))
         return
     files = []
-    for name in (given.key, given.cert, given.ca):
+    for name in (given.ca, given.key, given.cert) if given.cert else ():
         with open(name, "rb") as file:
             files.append(file.read())
-    official(given.address, given.batch, given.rate, *files)
+    official(given.address, given.batch, given.rate, files)
 
 
 if __name__ == "__main__":

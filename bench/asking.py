@@ -11,22 +11,14 @@ import anyio.to_thread
 from bench.stage import Material
 
 
-class Asker:
-    """A client in a process of its own; asked over its stdin."""
+class Worker:
+    """A process that does something once for each line on its stdin, and prints a JSON object.
 
-    def __init__(
-        self, client: str, address: str, batch: int, material: Material, flags: Sequence[str] = ()
-    ) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "bench.asker",
-            client,
-            address,
-            f"--batch={batch}",
-            *material.flags(),
-            *flags,
-        ]
+    :param module: with its arguments.
+    """
+
+    def __init__(self, module: Sequence[str]) -> None:
+        command = [sys.executable, "-m", *module]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     async def ask(self, line: str = "ask") -> dict[str, Any]:
@@ -45,3 +37,16 @@ class Asker:
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
+
+
+class Asker(Worker):
+    """A client in a process of its own.
+
+    :param material: None is plaintext.
+    """
+
+    def __init__(
+        self, client: str, address: str, batch: int, material: Material | None, flags: Sequence[str] = ()
+    ) -> None:
+        tls = material.flags() if material else []
+        super().__init__(["bench.asker", client, address, f"--batch={batch}", *tls, *flags])

@@ -171,6 +171,31 @@ def free_address() -> str:
 
 
 @asynccontextmanager
+async def running_server(
+    command: str,
+    flags: Sequence[str],
+    logs: Path,
+    *,
+    http_address: str,
+    name: str = "",
+    limit: float = 120.0,
+    environment: Mapping[str, str] | None = None,
+) -> AsyncIterator[Child]:
+    """``crossrealm query`` or ``crossrealm sidecar`` with `flags`, entered when it is ready.
+
+    :param command: ``query`` or ``sidecar``.
+    :param http_address: where its HTTP listener is to be; not among `flags`.
+    :param name: of the process; empty: the command.
+    :param limit: seconds to become ready. Kernels that were never compiled are compiled first.
+    :raises ChildError: it did not, or it ended.
+    """
+    words = [sys.executable, "-m", "app", command, *flags, f"--http-address={http_address}"]
+    async with running(name or command, words, logs, grace=10.0, environment=environment) as child:
+        await _until_ready(child, f"http://{http_address}", limit)
+        yield child
+
+
+@asynccontextmanager
 async def running_querier(
     flags: Sequence[str],
     logs: Path,
@@ -180,15 +205,10 @@ async def running_querier(
     limit: float = 120.0,
     environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Child]:
-    """``crossrealm query`` with `flags`, entered when it is ready.
-
-    :param http_address: where its HTTP listener is to be; not among `flags`.
-    :param limit: seconds to become ready. Kernels that were never compiled are compiled first.
-    :raises ChildError: it did not, or it ended.
-    """
-    command = [sys.executable, "-m", "app", "query", *flags, f"--http-address={http_address}"]
-    async with running(name, command, logs, grace=10.0, environment=environment) as child:
-        await _until_ready(child, f"http://{http_address}", limit)
+    """``crossrealm query``, as `running_server` runs it."""
+    async with running_server(
+        "query", flags, logs, http_address=http_address, name=name, limit=limit, environment=environment
+    ) as child:
         yield child
 
 
