@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 REALMS = ("eu", "us")
-MEMBERS = ("store-1", "store-2", "querier")
-"""In each realm: two stores, and the querier as the stores of that realm know it."""
+MEMBERS = ("sidecar-a", "sidecar-b", "querier")
+"""In each realm: a sidecar for each of an HA pair, and the querier as the sidecars of that realm know it."""
 
 CA_DAYS = 3650
 BACKDATED = dt.timedelta(minutes=5)
@@ -55,7 +55,9 @@ class Holder:
 def holders() -> list[Holder]:
     """All leaves of the PKI. The querier's own listener, and who calls it, are of the first realm."""
     found = [
-        Holder(realm, f"{realm}/{name}", (name, f"{name}.{realm}")) for realm in REALMS for name in MEMBERS
+        Holder(realm, f"{realm}/{name}", (name, f"{name}.{realm}", f"{realm}-{name}"))
+        for realm in REALMS
+        for name in MEMBERS
     ]
     found.append(Holder(REALMS[0], "listener/querier", ("querier", "crossrealm")))
     found.append(Holder(REALMS[0], "listener/client", ("client",)))

@@ -16,7 +16,7 @@ from app.tls.rebuild import Spec, material_faults
 SCRIPT = Path(__file__).parents[3] / "certs" / "dev" / "make_pki.py"
 main = cast(Callable[[list[str]], int], runpy.run_path(str(SCRIPT))["main"])
 
-FOLDERS = [f"{realm}/{name}" for realm in ("eu", "us") for name in ("store-1", "store-2", "querier")]
+FOLDERS = [f"{realm}/{name}" for realm in ("eu", "us") for name in ("sidecar-a", "sidecar-b", "querier")]
 FOLDERS += ["listener/querier", "listener/client"]
 
 
@@ -42,7 +42,7 @@ def test_all_of_it_is_material_that_the_querier_takes(made: Path, folder: str) -
 
 def test_the_realms_do_not_trust_each_other(made: Path) -> None:
     assert (made / "eu/ca.crt").read_bytes() != (made / "us/ca.crt").read_bytes()
-    assert (made / "eu/store-1/ca.crt").read_bytes() == (made / "eu/ca.crt").read_bytes()
+    assert (made / "eu/sidecar-a/ca.crt").read_bytes() == (made / "eu/ca.crt").read_bytes()
     assert (made / "us/querier/ca.crt").read_bytes() == (made / "us/ca.crt").read_bytes()
 
 
@@ -61,11 +61,11 @@ def test_running_it_again_changes_nothing(made: Path, capsys: pytest.CaptureFixt
 def test_what_is_broken_is_mended_and_the_rest_left(tmp_path: Path) -> None:
     main([str(tmp_path)])
     before = _contents(tmp_path)
-    (tmp_path / "us/store-1/tls.key").write_bytes(b"")
+    (tmp_path / "us/sidecar-a/tls.key").write_bytes(b"")
     main([str(tmp_path)])
     after = _contents(tmp_path)
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {str(tmp_path / "us/store-1" / name) for name in ("tls.crt", "tls.key")}
+    assert changed == {str(tmp_path / "us/sidecar-a" / name) for name in ("tls.crt", "tls.key")}
 
 
 def test_renewing_keeps_the_authorities(tmp_path: Path) -> None:
