@@ -1,30 +1,21 @@
 """grpcurl, a Go program, lists and calls everything that the querier serves, over mTLS."""
 
 import json
-import shutil
-import sys
 from pathlib import Path
 
 import anyio
 import pytest
 
 from tests.harness import World, world
+from tests.harness.programs import program
 
 pytestmark = pytest.mark.anyio
-
-
-def program() -> str:
-    """Where it is; the wrapper installs it beside the interpreter."""
-    found = shutil.which("grpcurl", path=str(Path(sys.executable).parent)) or shutil.which("grpcurl")
-    if found is None:
-        pytest.skip("grpcurl is not installed")
-    return found
 
 
 async def grpcurl(here: World, *arguments: str, data: object = None) -> str:
     assert here.front is not None
     command = [
-        program(),
+        program("grpcurl"),
         "-cacert",
         here.front.trust.ca_file,
         "-cert",
