@@ -13,7 +13,8 @@ class CrossrealmError(Exception):
 class Problem(msgspec.Struct, frozen=True):
     """One fault in what the operator wrote.
 
-    :param where: file, item and key, or the flag: ``endpoints.yaml: item 2 (us): tls_config.key_file``.
+    :param where: file, line, item and key, or the flag:
+        ``endpoints.yaml:9: item 2 (us): tls_config.key_file``.
     :param what: what is wrong with it.
     :param remedy: what to write instead; empty where `what` already says so.
     """

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from app.config.addresses import split_address
-from app.config.endpoints_file import is_identity
+from app.config.client_tls import is_identity
 from app.config.model import GrpcServerSettings, HttpSettings, ListenerTls, LogSettings, TlsVersion
 from app.config.tls_names import openssl_ciphers, openssl_curves
 from app.errors import Problem

@@ -40,6 +40,8 @@ class EndpointGroup(msgspec.Struct, frozen=True, kw_only=True):
     :param endpoints: ``host:port`` (or ``[v6]:port``) in the order written.
     :param strict_endpoints: addresses among `endpoints` that are strict although `mode` is not (the flags
         mix both in one group).
+    :param balanced: addresses among `endpoints` of which each is a group in the load-balancing sense: every
+        call goes to one of the addresses that it resolves to.
     :param sd_files: globs of file SD.
     """
 
@@ -47,6 +49,7 @@ class EndpointGroup(msgspec.Struct, frozen=True, kw_only=True):
     tls: TlsConfig | None = None
     endpoints: tuple[str, ...] = ()
     strict_endpoints: frozenset[str] = frozenset()
+    balanced: frozenset[str] = frozenset()
     sd_files: tuple[str, ...] = ()
     mode: Mode = Mode.NORMAL
 

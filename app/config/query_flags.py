@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.config.addresses import same_endpoint
-from app.config.endpoints_file import check_client_tls, load_endpoints_config
+from app.config.client_tls import check_client_tls
+from app.config.endpoints_file import load_endpoints_config
 from app.config.listener_flags import ListenerFlags, ListenerReader
 from app.config.model import EndpointGroup, MissingEndpoints, QuerySettings, TlsConfig
 from app.config.selector_labels import parse_selector_label

@@ -6,6 +6,7 @@ import msgspec
 import yaml
 
 from app.config.addresses import split_address
+from app.config.yaml_file import NestedTooDeeply, check_depth
 
 SUFFIXES = (".json", ".yaml", ".yml")
 """Names that are read; Prometheus takes the same."""
@@ -49,6 +50,8 @@ def parse_targets(raw: bytes, *, json: bool) -> TargetList:
         groups = _decoded(raw, json=json)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TargetsError(_one_line(str(error))) from error
+    except NestedTooDeeply as error:
+        raise TargetsError(f"{error} for a list of target groups") from None
     except yaml.YAMLError as error:
         raise TargetsError(_one_line(str(error))) from error
     addresses, faults = [], []
@@ -66,22 +69,9 @@ def parse_targets(raw: bytes, *, json: bool) -> TargetList:
 def _decoded(raw: bytes, *, json: bool) -> list[_TargetGroup]:
     if json:
         return msgspec.json.decode(raw, type=list[_TargetGroup])
-    _check_depth(raw)
+    check_depth(raw, MAX_DEPTH)
     # A comment alone gives None, which conversion refuses: it is no list either.
     return msgspec.convert(yaml.load(raw, Loader=yaml.CSafeLoader), list[_TargetGroup])
-
-
-def _check_depth(raw: bytes) -> None:
-    """libyaml's events come one by one, while its tree is built by recursion in C: deep nesting there is a
-    segmentation fault, not an exception."""
-    depth = 0
-    for event in yaml.parse(raw, Loader=yaml.CSafeLoader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise TargetsError("nested too deeply for a list of target groups")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
 
 
 def _one_line(text: str) -> str:

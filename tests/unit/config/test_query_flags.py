@@ -127,7 +127,7 @@ def test_faults_of_flags_and_file_come_together(tmp_path: Path) -> None:
         )
     found = [str(problem) for problem in caught.value.problems]
     assert len(found) == 4
-    for part in ("--tls.drain-window", "e.yaml: item 1", "--grpc-address", "--selector-label"):
+    for part in ("--tls.drain-window", "e.yaml:1: item 1", "--grpc-address", "--selector-label"):
         assert any(part in fault for fault in found)
 
 
