@@ -44,7 +44,7 @@ def chunked_series(labels: Labels, chunks: Iterable[Chunk]) -> bytes:
 def framed(message: bytes) -> bytes:
     """A message with its length and checksum in front."""
     checksum: int = google_crc32c.value(message)
-    return varint(len(message)) + google_crc32c.value(message).to_bytes(4, "big") + message
+    return varint(len(message)) + checksum.to_bytes(4, "big") + message
 
 
 def frame(labels: Labels, chunks: Iterable[Chunk]) -> bytes:
