@@ -17,6 +17,7 @@ from app.endpoints.settings import EndpointSettings
 from app.endpoints.supervisor import Endpoints
 from app.errors import Problem
 from app.fanout import warm_up
+from app.fanout.apis.proxies import Proxies
 from app.fanout.fanout import Fanout
 from app.fanout.metrics import FanoutMetrics
 from app.fanout.model import FanoutOptions
@@ -25,6 +26,7 @@ from app.readiness import Readiness
 from app.rpc.channel import Channel, ChannelOptions
 from app.rpc.metrics import ClientMetrics
 from app.services import health, info, store
+from app.services.apis import METHODS, api_services, names, path
 from app.services.health import Health
 from app.services.reflection import Reflection
 from app.tls.model import ProviderStatus, Role
@@ -73,21 +75,22 @@ class Querier:
             channel_factory=self._channel,
             metrics=EndpointMetrics(registry),
         )
-        fanout = Fanout(
-            self.endpoints,
-            FanoutOptions(
-                selector_labels=settings.selector_labels,
-                missing_endpoints=settings.missing_endpoints,
-                response_timeout=settings.response_timeout,
-                resort_buffer=settings.resort_buffer,
-            ),
-            FanoutMetrics(registry),
+        options = FanoutOptions(
+            selector_labels=settings.selector_labels,
+            replica_labels=settings.replica_labels,
+            missing_endpoints=settings.missing_endpoints,
+            response_timeout=settings.response_timeout,
+            resort_buffer=settings.resort_buffer,
         )
-        served = [store.NAME, info.NAME, health.NAME]
+        metrics = FanoutMetrics(registry)
+        fanout = Fanout(self.endpoints, options, metrics)
+        apis = Proxies(self.endpoints, options, metrics, {api: path(api) for api in METHODS}).answers()
+        served = [store.NAME, info.NAME, health.NAME, *names(apis)]
         self.health = Health(served)
         self.services = [
             store.Store(fanout).service(),
             info.Info(self.endpoints, settings.selector_labels, lambda: self.readiness.ready).service(),
+            *api_services(apis),
             self.health.service(),
             *Reflection(served).services(),
         ]

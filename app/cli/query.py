@@ -146,6 +146,13 @@ _QUERY = options(
         metavar='NAME="VALUE"',
         help="The querier's own labels, announced to queriers above. Repeatable.",
     ),
+    many(
+        "query_replica_label",
+        "--query.replica-label",
+        metavar="NAMES",
+        help="Labels that tell replicas apart: rules, targets and exemplars that differ in nothing else are"
+        " one. A name, or several with commas. Repeatable.",
+    ),
     option(
         "query_missing_endpoints",
         "--query.missing-endpoints",

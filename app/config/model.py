@@ -142,6 +142,7 @@ class QuerySettings(ServerSettings, frozen=True, kw_only=True):
     :param info_timeout: seconds of one Info call.
     :param info_interval: seconds between two Info calls.
     :param selector_labels: the querier's own labels, sorted by name.
+    :param replica_labels: labels that tell replicas apart.
     :param client_max_message_size: bytes of one message from an endpoint; Thanos's default is 2^31-1.
     :param resort_buffer: bytes that streams in the wrong order may hold per endpoint.
     """
@@ -154,6 +155,7 @@ class QuerySettings(ServerSettings, frozen=True, kw_only=True):
     info_timeout: float = 5.0
     info_interval: float = 5.0
     selector_labels: tuple[tuple[str, str], ...] = ()
+    replica_labels: tuple[str, ...] = ()
     missing_endpoints: MissingEndpoints = MissingEndpoints.WARN
     client_max_message_size: int = 2**31 - 1
     resort_buffer: int = 256 * 1024 * 1024

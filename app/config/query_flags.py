@@ -42,6 +42,7 @@ class QueryFlags(ListenerFlags, frozen=True, kw_only=True):
     store_unhealthy_timeout: float = 300.0
     endpoint_info_timeout: float = 5.0
     selector_label: tuple[str, ...] = ()
+    query_replica_label: tuple[str, ...] = ()
     query_missing_endpoints: str = "warn"
     query_resort_buffer: int = 256 * 1024 * 1024
 
@@ -105,6 +106,10 @@ class _Reader(ListenerReader):
             unhealthy_timeout=flags.store_unhealthy_timeout,
             info_timeout=flags.endpoint_info_timeout,
             selector_labels=selector_labels,
+            # Repeated, or lists in one flag.
+            replica_labels=tuple(
+                name.strip() for each in flags.query_replica_label for name in each.split(",") if name.strip()
+            ),
             missing_endpoints=MissingEndpoints(flags.query_missing_endpoints),
             client_max_message_size=flags.grpc_client_max_message_size,
             resort_buffer=flags.query_resort_buffer,

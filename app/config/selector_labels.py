@@ -4,7 +4,7 @@ import re
 
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)=(?:"((?:[^"\\\n]|\\.)*)"|`([^`]*)`)')
 _ESCAPE = re.compile(
-    r"\\(?:([abfnrtv\\\"])|([0-7]{3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|.)"
+    r"\\(?:([abfnrtv\\\"'])|([0-7]{3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|.)"
 )
 _NAMED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
@@ -18,13 +18,14 @@ def parse_selector_label(text: str) -> tuple[str, str]:
     if match is None:
         raise ValueError(f"{text!r} is not a label")
     name, quoted, raw = match.groups()
-    value = raw if quoted is None else _unquote(quoted)
+    value = raw if quoted is None else unquoted(quoted)
     if not value:
         raise ValueError(f"{text!r}: an empty value is the same as no label")
     return name, value
 
 
-def _unquote(quoted: str) -> str:
+def unquoted(quoted: str) -> str:
+    """What stands between the quotes of a string of Go or PromQL, its escapes resolved."""
     # Bytes, since \x and octal escapes are bytes of UTF-8 in Go, not characters.
     content, at = bytearray(), 0
     for match in _ESCAPE.finditer(quoted):

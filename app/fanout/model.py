@@ -10,12 +10,14 @@ from app.rpc.model import Metadata
 class FanoutOptions(msgspec.Struct, frozen=True, kw_only=True):
     """
     :param selector_labels: the querier's own labels, sorted by name.
+    :param replica_labels: labels that tell replicas apart, for merging rules, targets and exemplars.
     :param response_timeout: seconds that the merge waits for one endpoint; 0 is no limit.
     :param resort_buffer: bytes that one endpoint's answer may take up when it has to be sorted here.
     :param request_budget: bytes that the endpoints of one request may send ahead of the merge, all together.
     """
 
     selector_labels: Labels = ()
+    replica_labels: tuple[str, ...] = ()
     missing_endpoints: MissingEndpoints = MissingEndpoints.WARN
     response_timeout: float = 0.0
     resort_buffer: int = 256 * 1024 * 1024

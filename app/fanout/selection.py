@@ -100,20 +100,20 @@ def choose(
     min_time: int,
     max_time: int,
     replica_labels: frozenset[str],
+    api: Api = Api.STORE,
 ) -> Choice:
     """Which endpoints are asked, and which are missed (rule 8).
 
     An endpoint of which nothing is known, never having answered or been forgotten, may hold anything.
 
     :param replica_labels: labels that tell replicas apart; without them equal label sets are the same data.
+    :param api: what they must offer.
     """
     asked: list[EndpointView] = []
     absent: list[EndpointView] = []
     for view in snapshot.endpoints:
         info = view.info
-        if info is not None and (
-            Api.STORE not in info.apis or not can_match(info, matchers, min_time, max_time)
-        ):
+        if info is not None and (api not in info.apis or not can_match(info, matchers, min_time, max_time)):
             continue
         if view.asked:
             asked.append(view)

@@ -5,7 +5,17 @@ from collections.abc import Callable, Iterable
 from app.endpoints.model import MAX_TIME, MIN_TIME, Api, EndpointInfo, EndpointSource, Labels, Snapshot
 from app.errors import CallError, Code
 from app.pb.thanos import Label, ZLabelSet
-from app.pb.thanos.info import InfoRequest, InfoResponse, StoreInfo, TsdbInfo
+from app.pb.thanos.info import (
+    ExemplarsInfo,
+    InfoRequest,
+    InfoResponse,
+    MetricMetadataInfo,
+    RulesInfo,
+    StatusInfo,
+    StoreInfo,
+    TargetsInfo,
+    TsdbInfo,
+)
 from app.rpc.messages import parsed
 from app.rpc.model import ServerCall, Service
 from app.services.unary import receive_only
@@ -60,6 +70,11 @@ def describe(snapshot: Snapshot, selector_labels: Labels) -> InfoResponse:
                 for tsdb in store.tsdb_infos
             ],
         ),
+        rules=RulesInfo(),
+        metric_metadata=MetricMetadataInfo(),
+        targets=TargetsInfo(),
+        exemplars=ExemplarsInfo(min_time=MIN_TIME, max_time=MAX_TIME),
+        status=StatusInfo(),
     )
 
 

@@ -16,7 +16,8 @@ def forwarded(metadata: Metadata) -> dict[str, str]:
     return {key: value for key, value in metadata.items() if key in FORWARDED}
 
 
-def _context(call: ServerCall) -> RequestContext:
+def request_context(call: ServerCall) -> RequestContext:
+    """What goes with a request to the endpoints."""
     return RequestContext(metadata=forwarded(call.metadata), timeout=call.remaining)
 
 
@@ -27,13 +28,13 @@ class Store:
         self._fanout = fanout
 
     async def series(self, call: ServerCall) -> None:
-        await self._fanout.series(await receive_only(call), _context(call), call.send_framed)
+        await self._fanout.series(await receive_only(call), request_context(call), call.send_framed)
 
     async def label_names(self, call: ServerCall) -> None:
-        await call.send(await self._fanout.label_names(await receive_only(call), _context(call)))
+        await call.send(await self._fanout.label_names(await receive_only(call), request_context(call)))
 
     async def label_values(self, call: ServerCall) -> None:
-        await call.send(await self._fanout.label_values(await receive_only(call), _context(call)))
+        await call.send(await self._fanout.label_values(await receive_only(call), request_context(call)))
 
     def service(self) -> Service:
         return Service(

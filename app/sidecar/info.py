@@ -2,10 +2,20 @@
 
 from collections.abc import Callable
 
-from app.endpoints.model import MAX_TIME
+from app.endpoints.model import MAX_TIME, MIN_TIME
 from app.errors import CallError, Code
 from app.pb.thanos import Label, ZLabelSet
-from app.pb.thanos.info import InfoRequest, InfoResponse, StoreInfo, TsdbInfo
+from app.pb.thanos.info import (
+    ExemplarsInfo,
+    InfoRequest,
+    InfoResponse,
+    MetricMetadataInfo,
+    RulesInfo,
+    StatusInfo,
+    StoreInfo,
+    TargetsInfo,
+    TsdbInfo,
+)
 from app.rpc.messages import parsed
 from app.rpc.model import ServerCall, Service
 from app.services.info import NAME
@@ -51,6 +61,11 @@ class Info:
                 supports_without_replica_labels=True,
                 tsdb_infos=[TsdbInfo(labels=labels, min_time=min_time, max_time=MAX_TIME)],
             ),
+            rules=RulesInfo(),
+            metric_metadata=MetricMetadataInfo(),
+            targets=TargetsInfo(),
+            exemplars=ExemplarsInfo(min_time=MIN_TIME, max_time=MAX_TIME),
+            status=StatusInfo(),
         )
 
     def service(self) -> Service:

@@ -1,33 +1,8 @@
-"""Matchers as Prometheus's HTTP API takes them: a series selector. Pure."""
+"""Matchers and times as Prometheus's HTTP API takes them. Pure."""
 
 import re
-from collections.abc import Sequence
-
-from app.pb.thanos import LabelMatcher, LabelMatcherType
 
 _LEGACY_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_OPERATORS = {
-    LabelMatcherType.EQ: "=",
-    LabelMatcherType.NEQ: "!=",
-    LabelMatcherType.RE: "=~",
-    LabelMatcherType.NRE: "!~",
-}
-
-
-def selector(matchers: Sequence[LabelMatcher]) -> str:
-    """``{job="a", zone=~"b.*"}``; names that are no identifiers are quoted, which needs Prometheus 3."""
-    parts = (f"{_name(each.name)}{_OPERATORS[each.type]}{quoted(each.value)}" for each in matchers)
-    return f"{{{', '.join(parts)}}}"
-
-
-def _name(name: str) -> str:
-    return name if _LEGACY_NAME.fullmatch(name) else quoted(name)
-
-
-def quoted(text: str) -> str:
-    """A string of PromQL."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
 
 
 def seconds(milliseconds: int) -> str:

@@ -14,9 +14,11 @@ from app.errors import Problem
 from app.lifecycle import Environment, run_server, usable
 from app.rpc.model import Service
 from app.services import health, info
+from app.services.apis import api_services, names
 from app.services.health import Health
 from app.services.reflection import Reflection
 from app.sidecar import store, warm_up
+from app.sidecar.apis import PrometheusApis
 from app.sidecar.client import PrometheusClient
 from app.sidecar.heartbeat import Heartbeat
 from app.sidecar.info import Info
@@ -71,7 +73,8 @@ class Sidecar:
         )
         self._warm = False
         self._stopping = False
-        served = [store.NAME, info.NAME, health.NAME]
+        apis = PrometheusApis(self._client, self._heartbeat.external_labels).answers()
+        served = [store.NAME, info.NAME, health.NAME, *names(apis)]
         self.health = Health(served)
         limits = StoreLimits(
             max_series=settings.max_series,
@@ -81,6 +84,7 @@ class Sidecar:
         self.services: Sequence[Service] = [
             Store(self._client, self._heartbeat, OwnLabels(self._client), limits, metrics).service(),
             Info(self._heartbeat, self.ready).service(),
+            *api_services(apis),
             self.health.service(),
             *Reflection(served).services(),
         ]

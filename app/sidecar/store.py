@@ -9,6 +9,7 @@ import msgspec
 
 from app.endpoints.model import Labels
 from app.errors import CallError, Code, FailureKind
+from app.fanout.apis.selectors import selector
 from app.fanout.resort import Resorter
 from app.fanout.wire import field, framed
 from app.pb.thanos import (
@@ -29,7 +30,7 @@ from app.sidecar.metrics import SidecarMetrics
 from app.sidecar.own_labels import OwnLabels
 from app.sidecar.remote_read import ReadAnswer, remote_read
 from app.sidecar.sampled import frames_of_samples
-from app.sidecar.selectors import escaped_name, seconds, selector
+from app.sidecar.selectors import escaped_name, seconds
 from app.sidecar.translation import SAMPLES_PER_CHUNK, OutOfOrder, Shard, Translation, TranslationOptions
 
 NAME = "thanos.Store"
