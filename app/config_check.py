@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 from prometheus_client import CollectorRegistry
 
-from app.config.endpoints_file import load_endpoints_config
+from app.config.endpoints_source import load_either_format
 from app.config.model import EndpointGroup
 from app.discovery.filesd import find
 from app.discovery.targets import TargetsError, parse_targets
@@ -20,13 +20,14 @@ from app.tls.model import Role
 def check_endpoints_config(path: Path) -> list[str]:
     """A line for each group, saying what was found.
 
+    :param path: of a file in our format, or in Thanos's.
     :raises ConfigError: with every fault of the file, of the certificates and of the SD files.
     """
-    groups = load_endpoints_config(path)
-    lines, problems = anyio.run(_check, path, groups)
+    config = load_either_format(path)
+    lines, problems = anyio.run(_check, path, config.groups)
     if problems:
         raise ConfigError(problems)
-    return lines
+    return [*lines, *(f"warning: {each}" for each in config.warnings)]
 
 
 async def _check(path: Path, groups: tuple[EndpointGroup, ...]) -> tuple[list[str], list[Problem]]:
@@ -35,8 +36,8 @@ async def _check(path: Path, groups: tuple[EndpointGroup, ...]) -> tuple[list[st
     cache = CertificateCache(metrics=TlsMetrics(CollectorRegistry()))
     async with anyio.create_task_group() as tasks:
         await tasks.start(cache.run)
-        for number, group in enumerate(groups, start=1):
-            where = f"{path}: item {number} ({group.name})"
+        for group in groups:
+            where = f"{path}: group {group.name}"
             tls = await _check_tls(cache, group, where, problems)
             found = await anyio.to_thread.run_sync(_check_sd_files, group, where, problems)
             count = len(group.endpoints)

@@ -21,7 +21,35 @@ _ENDPOINTS = options(
         "--endpoint-config",
         metavar="FILE",
         default="",
-        help="File of endpoint groups, each with its own TLS or none. Excludes the flags below.",
+        help="File of endpoint groups, each with its own TLS or none. Excludes the other flags here and below"
+        " that name endpoints and their TLS.",
+    ),
+    option(
+        "endpoint_sd_config_file",
+        "--endpoint.sd-config-file",
+        metavar="FILE",
+        default="",
+        help="The same in Thanos's format: endpoints, each with settings of its own.",
+    ),
+    option(
+        "endpoint_sd_config",
+        "--endpoint.sd-config",
+        metavar="CONTENT",
+        default="",
+        help="The same, as content.",
+    ),
+    option(
+        "endpoints_config_reload",
+        "--endpoints.config.reload/--no-endpoints.config.reload",
+        default=True,
+        help="Follow these files. Without it they are read at start; certificates and file SD stay live.",
+    ),
+    option(
+        "endpoint_sd_config_reload_interval",
+        "--endpoint.sd-config-reload-interval",
+        type=DURATION,
+        default="5m",
+        help="Between two looks at these files, beside what the kernel tells of changes.",
     ),
     many("endpoint", "--endpoint", "--store", metavar="HOST:PORT", help="Endpoint. Repeatable."),
     many(
@@ -134,6 +162,12 @@ _HTTP = http_options(
         "--web.hide-tls/--no-web.hide-tls",
         default=False,
         help="Leave the certificates out of /api/v1/stores.",
+    ),
+    option(
+        "web_enable_lifecycle",
+        "--web.enable-lifecycle/--no-web.enable-lifecycle",
+        default=False,
+        help="Let POST /-/reload read all files again.",
     ),
 )
 

@@ -12,7 +12,7 @@ from app.errors import ConfigError
 @click.command("check-config", epilog=EXIT_CODES)
 @click.argument("file", type=click.Path(path_type=Path))
 def check_config(file: Path) -> None:
-    """Check an endpoints file and everything that it names, strictly."""
+    """Check an endpoints file (of either format) and everything that it names, strictly."""
     from app.config_check import check_endpoints_config
 
     try:

@@ -31,6 +31,7 @@ class ListenerFlags(msgspec.Struct, frozen=True, kw_only=True):
     http_grace_period: float = 120.0
     http_config: str = ""
     web_hide_tls: bool = False
+    web_enable_lifecycle: bool = False
     tls_drain_window: float = 60.0
     log_level: str = "info"
     log_format: str = "logfmt"
@@ -71,6 +72,7 @@ class ListenerReader:
             address=self._listen("--http-address", flags.http_address),
             grace_period=flags.http_grace_period,
             config_file=flags.http_config,
+            lifecycle=flags.web_enable_lifecycle,
             hide_tls=flags.web_hide_tls,
         )
 

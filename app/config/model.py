@@ -54,6 +54,39 @@ class EndpointGroup(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode = Mode.NORMAL
 
 
+class EndpointsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """All endpoints that were configured, by file and flags together.
+
+    :param groups: names are unique, addresses too.
+    :param warnings: what is not done as it is written, for the log.
+    """
+
+    groups: tuple[EndpointGroup, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class EndpointsFormat(StrEnum):
+    """What describes the endpoints."""
+
+    FLAGS = "flags"
+    CROSSREALM = "endpoints.config"
+    THANOS = "endpoint.sd-config"
+
+
+class EndpointsSource(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the endpoints are described.
+
+    :param path: of a file; "" where there is none, and nothing that could change.
+    :param content: where it is given by a flag.
+    :param flags: what flags say beside it.
+    """
+
+    format: EndpointsFormat = EndpointsFormat.FLAGS
+    path: str = ""
+    content: bytes = b""
+    flags: EndpointGroup = EndpointGroup(name="flags")
+
+
 class ListenerTls(msgspec.Struct, frozen=True, kw_only=True):
     """The gRPC listener's own material.
 
@@ -95,12 +128,14 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The HTTP listener.
 
     :param config_file: exporter-toolkit's web configuration; empty is plain HTTP.
+    :param lifecycle: whether ``POST /-/reload`` may be used.
     :param hide_tls: leave the `tls` objects out of `/api/v1/stores`.
     """
 
     address: str = "0.0.0.0:10902"
     grace_period: float = 120.0
     config_file: str = ""
+    lifecycle: bool = False
     hide_tls: bool = False
 
 
@@ -135,6 +170,9 @@ class QuerySettings(ServerSettings, frozen=True, kw_only=True):
     """All that `crossrealm query` was told.
 
     :param groups: in the order of the file; names are unique, addresses too.
+    :param source: where they come from.
+    :param endpoints_reload: follow the file of `source`.
+    :param endpoints_reload_interval: seconds between two looks at it, beside the watcher.
     :param tls_startup_strict: client material that cannot be used at start is an error.
     :param sd_interval: seconds between two looks at file SD, beside the watcher.
     :param response_timeout: seconds the merge waits for one endpoint; 0 is off.
@@ -148,6 +186,9 @@ class QuerySettings(ServerSettings, frozen=True, kw_only=True):
     """
 
     groups: tuple[EndpointGroup, ...] = ()
+    source: EndpointsSource = EndpointsSource()
+    endpoints_reload: bool = True
+    endpoints_reload_interval: float = 300.0
     tls_startup_strict: bool = False
     sd_interval: float = 300.0
     response_timeout: float = 0.0

@@ -1,13 +1,20 @@
 """What the flags of `crossrealm query` say, turned into settings, with all faults at once."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from app.config.addresses import same_endpoint
 from app.config.client_tls import check_client_tls
-from app.config.endpoints_file import load_endpoints_config
+from app.config.endpoints_source import load_endpoints
 from app.config.listener_flags import ListenerFlags, ListenerReader
-from app.config.model import EndpointGroup, MissingEndpoints, QuerySettings, TlsConfig
+from app.config.model import (
+    EndpointGroup,
+    EndpointsConfig,
+    EndpointsFormat,
+    EndpointsSource,
+    MissingEndpoints,
+    QuerySettings,
+    TlsConfig,
+)
 from app.config.selector_labels import parse_selector_label
 from app.errors import ConfigError, Problem
 
@@ -20,6 +27,10 @@ class QueryFlags(ListenerFlags, frozen=True, kw_only=True):
     underscores; of flags with several names the first of `app.cli`."""
 
     endpoints_config: str = ""
+    endpoints_config_reload: bool = True
+    endpoint_sd_config_file: str = ""
+    endpoint_sd_config: str = ""
+    endpoint_sd_config_reload_interval: float = 300.0
     endpoint: tuple[str, ...] = ()
     endpoint_strict: tuple[str, ...] = ()
     endpoint_sd_files: tuple[str, ...] = ()
@@ -58,6 +69,8 @@ _THANOS_TLS = {
     "grpc_client_tls_min_version": "--grpc-client-tls-min-version",
 }
 _EXCLUSIVE = {
+    "endpoint_sd_config_file": "--endpoint.sd-config-file",
+    "endpoint_sd_config": "--endpoint.sd-config",
     "endpoint": "--endpoint",
     "endpoint_strict": "--endpoint.strict",
     "endpoint_sd_files": "--endpoint.sd-files",
@@ -87,15 +100,20 @@ class _Reader(ListenerReader):
 
     def settings(self) -> QuerySettings:
         flags = self._flags
-        groups = self._groups()
+        source = self._source()
+        endpoints = self._endpoints(source)
         grpc, http = self.grpc(), self.http()
         selector_labels = self._selector_labels()
         self.not_zero("--endpoint.info-timeout", flags.endpoint_info_timeout)
         self.not_zero("--store.sd-interval", flags.store_sd_interval)
+        self.not_zero("--endpoint.sd-config-reload-interval", flags.endpoint_sd_config_reload_interval)
         if self.problems:
             raise ConfigError(self.problems)
         return QuerySettings(
-            groups=groups,
+            groups=endpoints.groups,
+            source=source,
+            endpoints_reload=flags.endpoints_config_reload,
+            endpoints_reload_interval=flags.endpoint_sd_config_reload_interval,
             grpc=grpc,
             http=http,
             log=self.log(),
@@ -113,45 +131,42 @@ class _Reader(ListenerReader):
             missing_endpoints=MissingEndpoints(flags.query_missing_endpoints),
             client_max_message_size=flags.grpc_client_max_message_size,
             resort_buffer=flags.query_resort_buffer,
-            warnings=tuple(self._warnings),
+            warnings=(*self._warnings, *endpoints.warnings),
         )
 
     # -- endpoints
 
-    def _groups(self) -> tuple[EndpointGroup, ...]:
+    def _source(self) -> EndpointsSource:
         flags = self._flags
-        if not flags.endpoints_config:
-            return self._flag_group()
-        given = [flag for name, flag in _EXCLUSIVE.items() if getattr(flags, name)]
-        if given:
-            self.problem(
-                "--endpoints.config", f"it excludes {', '.join(given)}", "put all endpoints into the file"
-            )
-        try:
-            groups = load_endpoints_config(Path(flags.endpoints_config))
-        except ConfigError as error:
-            self.problems.extend(error.problems)
-            return ()
-        if not any(group.endpoints or group.sd_files for group in groups):
-            self._warnings.append("no endpoints are configured; every answer will be empty")
-        return groups
-
-    def _flag_group(self) -> tuple[EndpointGroup, ...]:
-        flags = self._flags
-        tls = self._flag_tls()
-        endpoints = self._flag_addresses()
-        if not endpoints and not flags.endpoint_sd_files:
-            self._warnings.append("no endpoints are configured; every answer will be empty")
-            return ()
-        return (
-            EndpointGroup(
+        if flags.endpoints_config:
+            given = [flag for name, flag in _EXCLUSIVE.items() if getattr(flags, name)]
+            if given:
+                self.problem(
+                    "--endpoints.config", f"it excludes {', '.join(given)}", "put all endpoints into the file"
+                )
+            return EndpointsSource(format=EndpointsFormat.CROSSREALM, path=flags.endpoints_config)
+        if flags.endpoint_sd_config_file and flags.endpoint_sd_config:
+            self.problem("--endpoint.sd-config-file", "it excludes --endpoint.sd-config", "use one of them")
+        thanos = flags.endpoint_sd_config_file or flags.endpoint_sd_config
+        return EndpointsSource(
+            format=EndpointsFormat.THANOS if thanos else EndpointsFormat.FLAGS,
+            path=flags.endpoint_sd_config_file,
+            content=flags.endpoint_sd_config.encode(),
+            flags=EndpointGroup(
                 name=FLAG_GROUP,
-                tls=tls,
-                endpoints=endpoints,
+                tls=self._flag_tls(),
+                endpoints=self._flag_addresses(),
                 strict_endpoints=frozenset(flags.endpoint_strict),
                 sd_files=flags.endpoint_sd_files,
             ),
         )
+
+    def _endpoints(self, source: EndpointsSource) -> EndpointsConfig:
+        try:
+            return load_endpoints(source)
+        except ConfigError as error:
+            self.problems.extend(error.problems)
+            return EndpointsConfig()
 
     def _flag_addresses(self) -> tuple[str, ...]:
         flags, found, given = self._flags, list[str](), dict[tuple[str, int], str]()

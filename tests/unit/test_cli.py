@@ -106,7 +106,7 @@ def test_check_config_lists_groups_or_faults(tmp_path: Path) -> None:
     )
     result, _ = run("check-config", str(path))
     assert result.exit_code == 2
-    assert "item 1 (eu): nowhere.crt: no such file" in result.output
+    assert "group eu: nowhere.crt: no such file" in result.output
     assert "no.json: no such file" in result.output
 
 

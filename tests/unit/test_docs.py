@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from app.cli import cli
-from app.config.model import TlsConfig
+from app.config import sd_config
+from app.config.model import EndpointGroup, TlsConfig
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -47,6 +48,16 @@ def test_the_example_of_the_configuration_page_is_valid(tmp_path: Path) -> None:
         path = tmp_path / "endpoints.yaml"
         path.write_text(example)
         assert [group.name for group in load_endpoints_config(path)] == ["eu", "us", "local"]
+
+
+def test_the_example_of_thanos_format_is_valid_and_its_keys_are_described() -> None:
+    text = (ROOT / "docs/configuration.md").read_text().split("## Thanos's format")[1].split("\n## ")[0]
+    example = text.split("```yaml\n")[1].split("```")[0]
+    flags = EndpointGroup(name="flags")
+    groups = sd_config.parse_sd_config(example.encode(), "configuration.md", flags).groups
+    assert [group.name.partition("-")[0] for group in groups] == ["default", "tls", "plaintext"]
+    keys = {*sd_config.ENDPOINT_KEYS, *sd_config.CLIENT_KEYS, *sd_config.TLS_KEYS}
+    assert [key for key in sorted(keys) if f"`{key}`" not in text] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

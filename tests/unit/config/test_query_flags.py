@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from app.config.endpoints_source import load_either_format
 from app.config.model import ListenerTls, MissingEndpoints, Mode, TlsConfig
 from app.config.query_flags import FLAG_GROUP, QueryFlags, query_settings
 from app.errors import ConfigError, Problem
@@ -234,3 +235,54 @@ def test_selector_labels_are_sorted_and_unescaped() -> None:
     settings = query_settings(QueryFlags(selector_label=('b="2"', 'a="x\\"y"')))
     assert settings.selector_labels == (("a", 'x"y'), ("b", "2"))
     assert any("given twice" in fault for fault in faults(selector_label=('a="1"', 'a="2"')))
+
+
+SD_CONFIG = "endpoints: [{address: 'a:1', client_config: {tls_config: {ca_file: x}}}]"
+
+
+def test_thanos_format_from_a_file_and_from_a_flag(tmp_path: Path) -> None:
+    path = tmp_path / "sd.yaml"
+    path.write_text(SD_CONFIG)
+    from_file = query_settings(QueryFlags(endpoint_sd_config_file=str(path)))
+    from_flag = query_settings(QueryFlags(endpoint_sd_config=SD_CONFIG))
+    assert from_file.groups == from_flag.groups
+    assert from_file.groups[0].tls == TlsConfig(ca_file="x")
+    assert (from_file.source.path, from_flag.source.path) == (str(path), "")
+
+
+def test_thanos_format_stands_beside_other_flags() -> None:
+    settings = query_settings(
+        QueryFlags(
+            endpoint_sd_config=SD_CONFIG,
+            endpoint=("b:1",),
+            endpoint_strict=("c:1",),
+            grpc_client_tls_secure=True,
+            grpc_client_tls_ca="flag.pem",
+        )
+    )
+    assert [(group.endpoints, group.tls) for group in settings.groups] == [
+        (("a:1",), TlsConfig(ca_file="x")),
+        (("b:1", "c:1"), TlsConfig(ca_file="flag.pem")),
+    ]
+    assert settings.groups[1].strict_endpoints == {"c:1"}
+
+
+def test_the_two_flags_of_thanos_format_exclude_each_other_and_ours_excludes_both() -> None:
+    assert faults(endpoint_sd_config_file="x", endpoint_sd_config=SD_CONFIG)[0].startswith(
+        "--endpoint.sd-config-file: it excludes --endpoint.sd-config"
+    )
+    found = faults(endpoints_config="x", endpoint_sd_config=SD_CONFIG)
+    assert found[0].startswith("--endpoints.config: it excludes --endpoint.sd-config")
+
+
+def test_faults_of_content_name_the_flag() -> None:
+    (fault,) = faults(endpoint_sd_config="endpoints:\n- address: x")
+    assert fault.startswith("--endpoint.sd-config:2: endpoint 1 (x): address: 'x' has no port")
+
+
+def test_a_file_of_either_format_is_recognised(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(SD_CONFIG)
+    assert load_either_format(path).groups[0].endpoints == ("a:1",)
+    path.write_text("- endpoints: ['b:1']")
+    assert load_either_format(path).groups[0].endpoints == ("b:1",)
