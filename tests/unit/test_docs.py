@@ -75,3 +75,12 @@ def test_flags_that_pages_mention_exist(page: Path) -> None:
 
 # Flags of bench, pytest and other programs, and a placeholder.
 _OTHERS = {"--flag", "--no", "--runs"}
+_OTHERS |= {
+    "--build",
+    "--key-mode",
+    "--no-build-isolation",
+    "--no-deps",
+    "--now",
+    "--renew",
+    "--require-hashes",
+}
