@@ -75,6 +75,15 @@ class Code(IntEnum):
     DATA_LOSS = 15
     UNAUTHENTICATED = 16
 
+    @property
+    def go_name(self) -> str:
+        """As gRPC for Go writes it, and metrics with it: ``DeadlineExceeded``."""
+        if self is Code.OK:
+            return "OK"
+        if self is Code.CANCELLED:
+            return "Canceled"
+        return "".join(word.capitalize() for word in self.name.split("_"))
+
 
 class FailureKind(StrEnum):
     """Where a call failed. A metric label, so it stays a closed set."""

@@ -96,6 +96,7 @@ class Querier:
         ]
 
     def _channel(self, group: EndpointGroup, address: str, tls: Provider | None) -> Channel:
+        compression = group.compression or self.settings.compression
         return Channel(
             address,
             group=group.name,
@@ -105,6 +106,7 @@ class Querier:
             options=ChannelOptions(
                 max_message_size=self.settings.client_max_message_size,
                 drain_window=self.settings.drain_window,
+                compression="snappy" if compression == "snappy" else "",
             ),
         )
 

@@ -202,6 +202,13 @@ _QUERY = options(
         help="What one endpoint's answer may take up when it has to be sorted here.",
     ),
     option(
+        "grpc_compression",
+        "--grpc-compression",
+        type=Choice(["none", "snappy"]),
+        default="none",
+        help="Of gRPC messages to endpoints whose group does not say.",
+    ),
+    option(
         "grpc_client_max_message_size",
         "--grpc-client-max-message-size",
         type=SIZE,

@@ -6,6 +6,8 @@ from typing import Literal
 import msgspec
 
 TlsVersion = Literal["1.2", "1.3"]
+Compression = Literal["none", "snappy"]
+COMPRESSIONS: tuple[Compression, ...] = ("none", "snappy")
 
 
 class Mode(StrEnum):
@@ -43,6 +45,7 @@ class EndpointGroup(msgspec.Struct, frozen=True, kw_only=True):
     :param balanced: addresses among `endpoints` of which each is a group in the load-balancing sense: every
         call goes to one of the addresses that it resolves to.
     :param sd_files: globs of file SD.
+    :param compression: of gRPC messages; None: as the flag says for all.
     """
 
     name: str
@@ -52,6 +55,7 @@ class EndpointGroup(msgspec.Struct, frozen=True, kw_only=True):
     balanced: frozenset[str] = frozenset()
     sd_files: tuple[str, ...] = ()
     mode: Mode = Mode.NORMAL
+    compression: Compression | None = None
 
 
 class EndpointsConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,6 +186,7 @@ class QuerySettings(ServerSettings, frozen=True, kw_only=True):
     :param selector_labels: the querier's own labels, sorted by name.
     :param replica_labels: labels that tell replicas apart.
     :param client_max_message_size: bytes of one message from an endpoint; Thanos's default is 2^31-1.
+    :param compression: of gRPC messages to endpoints whose group does not say.
     :param resort_buffer: bytes that streams in the wrong order may hold per endpoint.
     """
 
@@ -199,6 +204,7 @@ class QuerySettings(ServerSettings, frozen=True, kw_only=True):
     replica_labels: tuple[str, ...] = ()
     missing_endpoints: MissingEndpoints = MissingEndpoints.WARN
     client_max_message_size: int = 2**31 - 1
+    compression: Compression = "none"
     resort_buffer: int = 256 * 1024 * 1024
 
 

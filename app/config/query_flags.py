@@ -47,6 +47,7 @@ class QueryFlags(ListenerFlags, frozen=True, kw_only=True):
     grpc_client_tls_min_version: str = ""
     grpc_client_server_name: str = ""
     grpc_client_max_message_size: int = 2**31 - 1
+    grpc_compression: str = "none"
     tls_startup: str = "lenient"
     store_sd_interval: float = 300.0
     store_response_timeout: float = 0.0
@@ -130,6 +131,7 @@ class _Reader(ListenerReader):
             ),
             missing_endpoints=MissingEndpoints(flags.query_missing_endpoints),
             client_max_message_size=flags.grpc_client_max_message_size,
+            compression="snappy" if flags.grpc_compression == "snappy" else "none",
             resort_buffer=flags.query_resort_buffer,
             warnings=(*self._warnings, *endpoints.warnings),
         )

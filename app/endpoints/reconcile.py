@@ -22,7 +22,8 @@ def reconcile(running: Mapping[str, EndpointGroup], wanted: Sequence[EndpointGro
 
     Content goes before name: an unnamed group is named after its place in the file, and would otherwise
     become another one when an item is put before it. A group of the same name and another `tls_config` is
-    another realm, and starts anew; other changes are applied to the running group.
+    another realm, and starts anew, as does one with another compression; other changes are applied to the
+    running group.
     """
     left = dict(running)
     matches: dict[str, str] = {}
@@ -39,7 +40,7 @@ def reconcile(running: Mapping[str, EndpointGroup], wanted: Sequence[EndpointGro
                 del left[twin]
     for group in wanted:
         same = left.get(group.name)
-        if group.name not in matches and same is not None and same.tls == group.tls:
+        if group.name not in matches and same is not None and _reached_alike(same, group):
             matches[group.name] = group.name
             del left[group.name]
     return Plan(
@@ -47,6 +48,11 @@ def reconcile(running: Mapping[str, EndpointGroup], wanted: Sequence[EndpointGro
         stopped=tuple(left),
         started=tuple(group for group in wanted if group.name not in matches),
     )
+
+
+def _reached_alike(one: EndpointGroup, other: EndpointGroup) -> bool:
+    """Whether channels of the one serve the other."""
+    return (one.tls, one.compression) == (other.tls, other.compression)
 
 
 def _content(group: EndpointGroup) -> EndpointGroup:

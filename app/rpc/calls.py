@@ -6,7 +6,7 @@ an answer: everything a querier asks is a read, so asking twice does no harm.
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol, TypeVar
 
 import anyio
@@ -14,6 +14,7 @@ from grpclib.metadata import USER_AGENT, decode_grpc_message, encode_metadata, e
 
 from app.errors import CallError, Code, FailureKind
 from app.rpc.client_stream import ClientStream, Moved, NotProcessed
+from app.rpc.compression import ACCEPTED, blocks, compressed, known
 from app.rpc.connecting import ConnectFailure, Connection
 from app.rpc.inbound import PREFIX_SIZE
 from app.rpc.model import Metadata
@@ -68,6 +69,8 @@ class CallSpec:
         window: int,
         authority: str,
         secure: bool,
+        compression: str = "",
+        max_message_size: int = 2**31 - 1,
     ) -> None:
         self.method = method
         self.request = request
@@ -76,6 +79,8 @@ class CallSpec:
         self.window = window
         self.authority = authority
         self.secure = secure
+        self.compression = compression
+        self.max_message_size = max_message_size
         self.deadline = None if timeout is None else time.monotonic() + timeout
 
     def headers(self) -> list[tuple[str, str]]:
@@ -88,12 +93,21 @@ class CallSpec:
             ("te", "trailers"),
             ("content-type", "application/grpc"),
             ("user-agent", USER_AGENT),
+            ("grpc-accept-encoding", ACCEPTED),
         ]
+        if self.compression:
+            headers.append(("grpc-encoding", self.compression))
         remaining = self.remaining()
         if remaining is not None:
             headers.insert(4, ("grpc-timeout", encode_timeout(max(remaining, 0.001))))
         headers.extend(encode_metadata(dict(self.metadata)))
         return headers
+
+    def framed(self) -> bytes:
+        """The request message behind its prefix."""
+        if self.compression:
+            return compressed(self.request, self.compression)
+        return b"\0" + len(self.request).to_bytes(4, "big") + self.request
 
     def remaining(self) -> float | None:
         """Seconds left; None: no limit."""
@@ -111,6 +125,10 @@ class ResponseStream:
         self._attempts = 0
         self._lost_once = False
         self._headers_checked = False
+        self._encoding = ""
+        self._decompressing: Iterator[bytearray] = iter(())
+        self.messages = 0
+        """How many have come, on all attempts."""
 
     async def open(self) -> None:
         """Send the request.
@@ -196,7 +214,7 @@ class ResponseStream:
             self._stream = stream
             self._headers_checked = False
             try:
-                await stream.send_request_message(self._spec.request)
+                await stream.send_request_message(self._spec.framed())
             except CallError as error:
                 if not self._again(error):
                     raise
@@ -206,10 +224,18 @@ class ResponseStream:
     async def _next_block(self) -> bytearray | None:
         while True:
             assert self._stream is not None
+            if (plain := next(self._decompressing, None)) is not None:
+                return plain
             try:
                 if not self._headers_checked:
                     await self._check_headers(self._stream)
-                block = await self._stream.buffer.next_block()
+                buffer = self._stream.buffer
+                before = buffer.messages
+                block = await buffer.next_block()
+                self.messages += buffer.messages - before
+                if block is not None and buffer.compressed:
+                    self._decompressing = blocks(block, self._encoding, self._spec.max_message_size)
+                    continue
             except CallError as error:
                 if not self._again(error):
                     raise
@@ -251,6 +277,13 @@ class ResponseStream:
             raise CallError(
                 Code.UNKNOWN,
                 f"the endpoint answered with content type {content_type!r}; is it a gRPC endpoint?",
+                FailureKind.PROTOCOL,
+            )
+        self._encoding = headers.get("grpc-encoding", "")
+        if not known(self._encoding):
+            raise CallError(
+                Code.INTERNAL,
+                f"the endpoint answered in grpc-encoding {self._encoding!r}, which was not offered",
                 FailureKind.PROTOCOL,
             )
         self._headers_checked = True

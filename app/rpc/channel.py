@@ -23,7 +23,7 @@ from app.rpc.calls import CallSpec, ResponseStream
 from app.rpc.client_protocol import STREAM_WINDOW, ClientProtocol
 from app.rpc.connecting import ConnectFailure, Connection, connect, offered
 from app.rpc.metrics import ClientMetrics
-from app.rpc.model import ChannelStatus, Metadata
+from app.rpc.model import SERVER_STREAM, UNARY, ChannelStatus, Metadata
 from app.tls.model import Change, Material
 from app.tls.provider import Provider
 
@@ -42,12 +42,16 @@ log = structlog.get_logger()
 
 
 class ChannelOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Times in seconds, sizes in bytes."""
+    """Times in seconds, sizes in bytes.
+
+    :param compression: of requests, and so of what the endpoint answers: snappy; "" is none.
+    """
 
     connect_timeout: float = 10.0
     handshake_timeout: float = 10.0
     max_message_size: int = 2**31 - 1
     drain_window: float = 60.0
+    compression: str = ""
 
 
 class Channel:
@@ -154,9 +158,7 @@ class Channel:
         :param timeout: seconds for all of it, also told to the endpoint; None: no limit.
         :raises CallError: naming the address and the reason.
         """
-        async with self.stream(
-            method, request, timeout=timeout, metadata=metadata, window=STREAM_WINDOW
-        ) as stream:
+        async with self._call(UNARY, method, request, timeout, metadata, STREAM_WINDOW) as stream:
             return await stream.only_message()
 
     @asynccontextmanager
@@ -174,6 +176,19 @@ class Channel:
         :param window: bytes that the endpoint may send ahead of the reader.
         :raises CallError: on entering, when the call cannot be made; from the stream later on.
         """
+        async with self._call(SERVER_STREAM, method, request, timeout, metadata, window) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def _call(
+        self,
+        kind: str,
+        method: str,
+        request: bytes,
+        timeout: float | None,
+        metadata: Metadata | None,
+        window: int,
+    ) -> AsyncIterator[ResponseStream]:
         spec = CallSpec(
             method,
             request,
@@ -182,9 +197,15 @@ class Channel:
             window=window,
             authority=self._server_name or self.address,
             secure=self._tls is not None,
+            compression=self._options.compression,
+            max_message_size=self._options.max_message_size,
         )
         stream = ResponseStream(self, spec)
         self._calls += 1
+        service, _, name = method.lstrip("/").partition("/")
+        labels = (kind, service, name)
+        self._metrics.started.labels(*labels).inc()
+        begun = time.monotonic()
         code = Code.CANCELLED
         try:
             await stream.open()
@@ -197,6 +218,10 @@ class Channel:
         finally:
             stream.close()
             self._metrics.calls.labels(self.group, code.name).inc()
+            self._metrics.sent.labels(*labels).inc()
+            self._metrics.received.labels(*labels).inc(stream.messages)
+            self._metrics.handled.labels(*labels, code.go_name).inc()
+            self._metrics.handling.labels(*labels).observe(time.monotonic() - begun)
 
     async def connection(self) -> Connection:
         """One that takes new streams, as soon as there is one.

@@ -54,12 +54,12 @@ class ClientStream(grpclib.Stream):
     def __terminated__(self, reason: str) -> None:
         self.fail(CallError(Code.UNAVAILABLE, reason, FailureKind.CONNECTION_LOST))
 
-    async def send_request_message(self, message: bytes) -> None:
-        """Send the only message of the request and close our side.
+    async def send_request_message(self, framed: bytes) -> None:
+        """Send the only message of the request, behind its prefix, and close our side.
 
         :raises CallError: the stream failed meanwhile.
         """
-        data = memoryview(b"\0" + len(message).to_bytes(4, "big") + message)
+        data = memoryview(framed)
         h2 = self._h2_connection
         assert self.id is not None
         while True:

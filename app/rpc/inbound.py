@@ -40,6 +40,10 @@ class InboundBuffer:
         self._held = 0
         self._consumed = 0
         self._advanced = 0
+        self.messages = 0
+        """How many have come."""
+        self.compressed = False
+        """Whether one of them was compressed: blocks then have to be decompressed."""
         self._ended = False
         self._failure: CallError | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -89,7 +93,7 @@ class InboundBuffer:
 
         The block before counts as consumed.
 
-        :raises CallError: the stream failed, or a message is too large, compressed, or cut short.
+        :raises CallError: the stream failed, or a message is too large or cut short.
         """
         self.release()
         while True:
@@ -153,14 +157,16 @@ class InboundBuffer:
             if size - position - PREFIX_SIZE < length:
                 self._wanted = PREFIX_SIZE + length
                 break
+            if data[position]:
+                self.compressed = True
+            self.messages += 1
             position += PREFIX_SIZE + length
         return position
 
     def _fault(self, flags: int, length: int) -> CallError | None:
         """What is wrong with a message, by its prefix."""
-        if flags:
-            reason = "the answer is compressed, which was not offered"
-            return CallError(Code.UNIMPLEMENTED, reason, FailureKind.PROTOCOL)
+        if flags > 1:
+            return CallError(Code.INTERNAL, f"a message has flags {flags:#x}", FailureKind.PROTOCOL)
         if length > self._max_message_size:
             reason = f"a message of {length} bytes is larger than the limit of {self._max_message_size}"
             return CallError(Code.RESOURCE_EXHAUSTED, reason, FailureKind.PROTOCOL)

@@ -76,6 +76,12 @@ class Listener:
             for service in services
             for method, handler in service.methods.items()
         }
+        self._kinds = {
+            f"/{service.name}/{method}": kind
+            for service in services
+            for method, kind in service.streaming.items()
+        }
+        metrics.known(services)
         self._tls = tls
         self._options = options
         self._metrics = metrics
@@ -229,7 +235,7 @@ class Listener:
         gauge = self._metrics.streams.labels(self._name)
         gauge.inc()
         try:
-            await serve_call(stream, headers, self._handlers, self._metrics)
+            await serve_call(stream, headers, self._handlers, self._kinds, self._metrics)
         except Exception:
             # One call's surprise must not end the listener, and all other calls with it.
             log.exception("serving a call failed", listener=self._name)

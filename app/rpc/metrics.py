@@ -1,6 +1,9 @@
 """Metrics of the client side. Labels are bounded by the configuration: groups, never addresses."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+HANDLING = (0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120)
+"""Seconds: buckets of how long calls take, as Thanos has them."""
 
 
 class ClientMetrics:
@@ -36,5 +39,27 @@ class ClientMetrics:
             "crossrealm_client_retries_total",
             "Calls made again because the endpoint never processed them or was lost before it answered.",
             ("group",),
+            registry=registry,
+        )
+        # Names and labels of go-grpc-prometheus.
+        method = ("grpc_type", "grpc_service", "grpc_method")
+        self.started = Counter(
+            "grpc_client_started_total", "Calls to endpoints that were begun.", method, registry=registry
+        )
+        self.handled = Counter(
+            "grpc_client_handled_total",
+            "Calls to endpoints that have ended, by status.",
+            (*method, "grpc_code"),
+            registry=registry,
+        )
+        self.received = Counter(
+            "grpc_client_msg_received_total", "Messages of endpoints.", method, registry=registry
+        )
+        self.sent = Counter("grpc_client_msg_sent_total", "Messages to endpoints.", method, registry=registry)
+        self.handling = Histogram(
+            "grpc_client_handling_seconds",
+            "How long calls to endpoints took.",
+            method,
+            buckets=HANDLING,
             registry=registry,
         )

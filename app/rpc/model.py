@@ -9,6 +9,9 @@ from app.tls.model import CertificateInfo
 
 Metadata = Mapping[str, str]
 
+UNARY, SERVER_STREAM, BIDI_STREAM = "unary", "server_stream", "bidi_stream"
+"""Kinds of methods, as metrics of gRPC name them."""
+
 
 class PeerTls(msgspec.Struct, frozen=True, kw_only=True):
     """What a handshake agreed on. `certificate` is None where the peer showed none.
@@ -95,7 +98,9 @@ class Service(msgspec.Struct, frozen=True):
 
     :param name: ``thanos.Store``.
     :param methods: method name -> handler. Streaming or not is the handler's business.
+    :param streaming: method name -> how it streams, for metrics, of those that do.
     """
 
     name: str
     methods: Mapping[str, Handler]
+    streaming: Mapping[str, str] = {}

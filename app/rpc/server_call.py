@@ -10,8 +10,9 @@ from grpclib.metadata import decode_timeout, encode_grpc_message
 from h2.exceptions import ProtocolError
 
 from app.errors import CallError, Code
+from app.rpc.compression import ACCEPTED, IDENTITY, Recompressor, decompressed, known
 from app.rpc.inbound import PREFIX_SIZE
-from app.rpc.model import Handler, Metadata, Peer
+from app.rpc.model import UNARY, Handler, Metadata, Peer
 from app.rpc.server_metrics import ServerMetrics
 from app.rpc.server_protocol import ServerStream
 
@@ -21,21 +22,36 @@ MAX_STATUS_MESSAGE = 4000
 """Characters. Clients refuse trailers that are too large, and then report that instead of the error."""
 
 _HIDDEN = ("grpc-", ":")
-_RESPONSE = [(":status", "200"), ("content-type", "application/grpc"), ("grpc-accept-encoding", "identity")]
+_RESPONSE = [(":status", "200"), ("content-type", "application/grpc"), ("grpc-accept-encoding", ACCEPTED)]
 
 log = structlog.get_logger()
 
 
 class IncomingCall:
-    """Mutable: what was read and sent so far; used by the handler's task alone. A `ServerCall`."""
+    """Mutable: what was read and sent so far; used by the handler's task alone. A `ServerCall`.
 
-    def __init__(self, stream: ServerStream, method: str, metadata: Metadata, deadline: float | None) -> None:
+    :param encoding: of the requests that are compressed. Answers are compressed likewise, as gRPC for Go does
+        it: who sends snappy wants snappy.
+    """
+
+    def __init__(
+        self,
+        stream: ServerStream,
+        method: str,
+        metadata: Metadata,
+        deadline: float | None,
+        encoding: str = IDENTITY,
+    ) -> None:
         self.method = method
         self.metadata = metadata
         self._stream = stream
         self._deadline = deadline
         self._block = b""
+        self._encoding = encoding
+        self._recompressor = None if encoding == IDENTITY else Recompressor(encoding)
         self._headers_sent = False
+        self.received = self.sent = 0
+        """Messages; of framed ones those that were handed over together count as one."""
 
     @property
     def peer(self) -> Peer:
@@ -54,7 +70,12 @@ class IncomingCall:
                 return None
             self._block = bytes(block)
         size = PREFIX_SIZE + int.from_bytes(self._block[1:PREFIX_SIZE], "big")
-        message, self._block = self._block[PREFIX_SIZE:size], self._block[size:]
+        flags, message = self._block[0], self._block[PREFIX_SIZE:size]
+        self._block = self._block[size:]
+        self.received += 1
+        if flags:
+            limit = self._stream.protocol.owner.max_message_size
+            return decompressed(memoryview(message), self._encoding, limit)
         return message
 
     async def send(self, message: bytes) -> None:
@@ -64,10 +85,18 @@ class IncomingCall:
     async def send_framed(self, frames: Sequence[bytes | bytearray | memoryview]) -> None:
         """Send messages that carry their prefixes already, cut anywhere."""
         if not self._headers_sent:
-            await self._send_headers(_RESPONSE, end=False)
+            headers = list(_RESPONSE)
+            if self._recompressor is not None:
+                headers.append(("grpc-encoding", self._encoding))
+            await self._send_headers(headers, end=False)
             self._headers_sent = True
         for data in frames:
-            await self._stream.send_bytes(memoryview(data))
+            self.sent += 1
+            if self._recompressor is None:
+                await self._stream.send_bytes(memoryview(data))
+                continue
+            for message in self._recompressor.feed(data):
+                await self._stream.send_bytes(memoryview(message))
 
     async def send_status(self, code: Code, message: str) -> None:
         """End the call."""
@@ -90,6 +119,7 @@ async def serve_call(
     stream: ServerStream,
     headers: Sequence[tuple[str, str]],
     handlers: Mapping[str, Handler],
+    kinds: Mapping[str, str],
     metrics: ServerMetrics,
 ) -> None:
     """Answer one call, whatever its handler does. Runs in the listener's task group."""
@@ -101,7 +131,7 @@ async def serve_call(
         if not found.get("content-type", "").startswith("application/grpc"):
             await _reject(stream, "415")
             return
-        await _serve(stream, found, headers, handlers, metrics)
+        await _serve(stream, found, headers, handlers, kinds, metrics)
     except CallError:
         pass  # the client has gone while it was being answered
     finally:
@@ -118,6 +148,7 @@ async def _serve(
     found: Mapping[str, str],
     headers: Sequence[tuple[str, str]],
     handlers: Mapping[str, Handler],
+    kinds: Mapping[str, str],
     metrics: ServerMetrics,
 ) -> None:
     method = found.get(":path", "")
@@ -127,8 +158,14 @@ async def _serve(
             deadline = time.monotonic() + decode_timeout(found["grpc-timeout"])
     except ValueError:
         fault = CallError(Code.INVALID_ARGUMENT, "the grpc-timeout header is malformed")
+    encoding = found.get("grpc-encoding", "") or IDENTITY
+    if not known(encoding):
+        fault = CallError(
+            Code.UNIMPLEMENTED, f"grpc-encoding {encoding[:100]!r} is not supported; {ACCEPTED} are"
+        )
+        encoding = IDENTITY
     metadata = {key: value for key, value in headers if not key.startswith(_HIDDEN)}
-    call = IncomingCall(stream, method, metadata, deadline)
+    call = IncomingCall(stream, method, metadata, deadline, encoding)
     handler = handlers.get(method)
     if handler is None:
         fault = CallError(Code.UNIMPLEMENTED, f"unknown method {method[:200]}")
@@ -136,10 +173,13 @@ async def _serve(
     else:
         service, _, name = method.lstrip("/").partition("/")
     begun = time.monotonic()
-    metrics.started.labels(service, name).inc()
+    labels = (kinds.get(method, UNARY), service, name)
+    metrics.started.labels(*labels).inc()
     code, message = (fault.code, fault.message) if fault else await _run(call, stream, handler, deadline)
-    metrics.handled.labels(service, name, code.name).inc()
-    metrics.handling.labels(service, name).observe(time.monotonic() - begun)
+    metrics.received.labels(*labels).inc(call.received)
+    metrics.sent.labels(*labels).inc(call.sent)
+    metrics.handled.labels(*labels, code.go_name).inc()
+    metrics.handling.labels(*labels).observe(time.monotonic() - begun)
     if stream.failure is None:
         with anyio.move_on_after(TRAILER_LIMIT):
             await call.send_status(code, message)

@@ -1,6 +1,12 @@
 """Metrics of the listeners."""
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from app.errors import Code
+from app.rpc.metrics import HANDLING
+from app.rpc.model import UNARY, Service
 
 
 class ServerMetrics:
@@ -32,22 +38,41 @@ class ServerMetrics:
         self.streams = Gauge(
             "crossrealm_server_streams", "Calls of clients in flight.", ("listener",), registry=registry
         )
+        # Names, labels and buckets of go-grpc-prometheus, as Thanos sets it up.
+        method = ("grpc_type", "grpc_service", "grpc_method")
         self.started = Counter(
-            "grpc_server_started_total",
-            "Calls that were begun.",
-            ("grpc_service", "grpc_method"),
-            registry=registry,
+            "grpc_server_started_total", "Calls that were begun.", method, registry=registry
         )
         self.handled = Counter(
             "grpc_server_handled_total",
             "Calls that have ended, by status.",
-            ("grpc_service", "grpc_method", "grpc_code"),
+            (*method, "grpc_code"),
+            registry=registry,
+        )
+        self.received = Counter(
+            "grpc_server_msg_received_total", "Messages of clients.", method, registry=registry
+        )
+        self.sent = Counter(
+            "grpc_server_msg_sent_total",
+            "Messages that were sent; those of a Series call that were written together count once.",
+            method,
             registry=registry,
         )
         self.handling = Histogram(
             "grpc_server_handling_seconds",
             "How long calls took.",
-            ("grpc_service", "grpc_method"),
-            buckets=(0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120),
+            method,
+            buckets=HANDLING,
             registry=registry,
         )
+
+    def known(self, services: Sequence[Service]) -> None:
+        """Show the methods that are served from the start, not from their first call on."""
+        for service in services:
+            for method in service.methods:
+                labels = (service.streaming.get(method, UNARY), service.name, method)
+                for counter in (self.started, self.received, self.sent):
+                    counter.labels(*labels)
+                self.handling.labels(*labels)
+                for code in Code:
+                    self.handled.labels(*labels, code.go_name)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from app.endpoints.model import Api
 from app.fanout.model import RequestContext
-from app.rpc.model import ServerCall, Service
+from app.rpc.model import SERVER_STREAM, ServerCall, Service
 from app.services.store import request_context
 from app.services.unary import receive_only
 
@@ -38,7 +38,11 @@ def names(apis: Iterable[Api]) -> list[str]:
 
 def api_services(answers: Mapping[Api, Answer]) -> list[Service]:
     """One service for each API that is answered."""
-    return [Service(METHODS[api][0], {METHODS[api][1]: _handler(answer)}) for api, answer in answers.items()]
+    made = []
+    for api, answer in answers.items():
+        name, method = METHODS[api]
+        made.append(Service(name, {method: _handler(answer)}, streaming={method: SERVER_STREAM}))
+    return made
 
 
 def _handler(answer: Answer) -> Callable[[ServerCall], Awaitable[None]]:

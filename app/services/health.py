@@ -7,7 +7,7 @@ import anyio
 from app.errors import CallError, Code
 from app.pb.grpc.health.v1 import HealthCheckRequest, HealthCheckResponse, HealthCheckResponseServingStatus
 from app.rpc.messages import parsed
-from app.rpc.model import ServerCall, Service
+from app.rpc.model import SERVER_STREAM, ServerCall, Service
 from app.services.unary import receive_only
 
 NAME = "grpc.health.v1.Health"
@@ -62,4 +62,4 @@ class Health:
 
     def service(self) -> Service:
         handlers: dict[str, Callable[[ServerCall], object]] = {"Check": self.check, "Watch": self.watch}
-        return Service(NAME, handlers)  # type: ignore[arg-type]
+        return Service(NAME, handlers, streaming={"Watch": SERVER_STREAM})  # type: ignore[arg-type]

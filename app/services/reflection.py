@@ -14,7 +14,7 @@ import msgspec
 from app.errors import Code
 from app.pb.grpc.reflection import v1, v1alpha
 from app.rpc.messages import parsed
-from app.rpc.model import ServerCall, Service
+from app.rpc.model import BIDI_STREAM, ServerCall, Service
 
 # Field numbers of google/protobuf/descriptor.proto.
 _SET_FILE = 1
@@ -114,7 +114,11 @@ class Reflection:
     def services(self) -> list[Service]:
         """Both versions; they differ in nothing but the package."""
         return [
-            Service(f"{package}.ServerReflection", {"ServerReflectionInfo": self._handler(messages)})
+            Service(
+                f"{package}.ServerReflection",
+                {"ServerReflectionInfo": self._handler(messages)},
+                streaming={"ServerReflectionInfo": BIDI_STREAM},
+            )
             for package, messages in _PACKAGES.items()
         ]
 

@@ -2,7 +2,7 @@
 
 from app.fanout.fanout import Fanout
 from app.fanout.model import RequestContext
-from app.rpc.model import Metadata, ServerCall, Service
+from app.rpc.model import SERVER_STREAM, Metadata, ServerCall, Service
 from app.services.unary import receive_only
 
 NAME = "thanos.Store"
@@ -40,4 +40,5 @@ class Store:
         return Service(
             NAME,
             {"Series": self.series, "LabelNames": self.label_names, "LabelValues": self.label_values},
+            streaming={"Series": SERVER_STREAM},
         )

@@ -21,7 +21,7 @@ from app.pb.thanos import (
     SeriesRequest,
 )
 from app.rpc.messages import parsed
-from app.rpc.model import ServerCall, Service
+from app.rpc.model import SERVER_STREAM, ServerCall, Service
 from app.services.unary import receive_only
 from app.sidecar.client import PrometheusClient
 from app.sidecar.external_labels import narrowed
@@ -72,6 +72,7 @@ class Store:
         return Service(
             NAME,
             {"Series": self.series, "LabelNames": self.label_names, "LabelValues": self.label_values},
+            streaming={"Series": SERVER_STREAM},
         )
 
     # -- Series

@@ -94,16 +94,18 @@ async def official_store(
     *,
     max_connection_age: float = 0.0,
     faults: Faults | None = None,
+    compression: grpc.Compression = grpc.Compression.NoCompression,
 ) -> AsyncIterator[str]:
     """`dataset` served by grpcio in this process; its address.
 
     :param realm: whose certificates it shows, as they are now: it does not follow them. None: plaintext.
+    :param compression: of answers.
     :param max_connection_age: seconds; 0: without limit. grpcio's own, with its own two GOAWAYs.
     """
     options: list[tuple[str, int]] = [("grpc.max_send_message_length", -1)]
     if max_connection_age:
         options.append(("grpc.max_connection_age_ms", round(max_connection_age * 1000)))
-    server = grpc.aio.server(options=options)
+    server = grpc.aio.server(options=options, compression=compression)
     for service in SyntheticStore(dataset, faults or Faults()).services():
         handlers = {
             name: (_streaming if name in _STREAMING else _unary)(f"/{service.name}/{name}", handler)

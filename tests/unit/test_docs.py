@@ -36,7 +36,7 @@ def test_flags_and_their_page_agree(command: str) -> None:
 def test_every_key_of_the_endpoints_file_is_described() -> None:
     text = (ROOT / "docs/configuration.md").read_text()
     keys = {field.name for field in msgspec.structs.fields(TlsConfig)}
-    keys |= {"name", "tls_config", "endpoints", "endpoints_sd_files", "mode"}
+    keys |= {"name", "tls_config", "endpoints", "endpoints_sd_files", "mode", "compression"}
     assert [key for key in sorted(keys) if f"`{key}`" not in text] == []
 
 

@@ -127,7 +127,7 @@ async def test_more_than_the_window_is_refused() -> None:
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (b"\1\0\0\0\1x", Code.UNIMPLEMENTED),
+        (b"\2\0\0\0\1x", Code.INTERNAL),
         (b"\0\0\0\4\1" + b"x" * 1025, Code.RESOURCE_EXHAUSTED),
         (b"\0\0\0\0\5abc", Code.INTERNAL),
         (b"\0\0", Code.INTERNAL),

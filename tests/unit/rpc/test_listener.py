@@ -78,13 +78,15 @@ async def listening(
 
 
 @asynccontextmanager
-async def calling(port: int, tls: Provider | None = None) -> AsyncIterator[Channel]:
+async def calling(port: int, tls: Provider | None = None, compression: str = "") -> AsyncIterator[Channel]:
     channel = Channel(
         f"127.0.0.1:{port}",
         group="test",
         tls=tls,
         metrics=ClientMetrics(CollectorRegistry()),
-        options=ChannelOptions(drain_window=0.2, connect_timeout=5, handshake_timeout=5),
+        options=ChannelOptions(
+            drain_window=0.2, connect_timeout=5, handshake_timeout=5, compression=compression
+        ),
     )
     async with anyio.create_task_group() as tasks:
         await tasks.start(channel.run)
@@ -105,6 +107,33 @@ async def test_messages_of_any_size_come_back(size: int) -> None:
     async with pair() as (_, _, channel):
         message = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
         assert await channel.unary("/test.Echo/Echo", message, timeout=10) == message
+
+
+@pytest.mark.parametrize("compression", ["snappy", "gzip"])
+async def test_messages_are_compressed_both_ways(compression: str) -> None:
+    echo = Echo()
+    async with (
+        listening(echo) as (listener, registry),
+        calling(listener.ports[0], compression=compression) as channel,
+    ):
+        for message in (b"", b"x", bytes(3_000_000)):
+            assert await channel.unary("/test.Echo/Echo", message, timeout=10) == message
+        with pytest.raises(CallError, match="larger than the limit of 4194304") as caught:
+            await channel.unary("/test.Echo/Echo", bytes(5_000_000), timeout=10)
+        assert caught.value.code is Code.RESOURCE_EXHAUSTED
+    labels = {"grpc_type": "unary", "grpc_service": "test.Echo", "grpc_method": "Echo"}
+    for name, value in (("started", 4), ("msg_received", 4), ("msg_sent", 3)):
+        assert registry.get_sample_value(f"grpc_server_{name}_total", labels) == value
+    for code, value in (("OK", 3), ("ResourceExhausted", 1), ("Internal", 0)):
+        found = registry.get_sample_value("grpc_server_handled_total", {**labels, "grpc_code": code})
+        assert found == value
+
+
+async def test_an_encoding_that_is_not_known_is_refused_with_those_that_are() -> None:
+    async with pair() as (_, listener, _), calling(listener.ports[0], compression="br") as channel:
+        with pytest.raises(CallError, match="snappy,gzip,identity are") as caught:
+            await channel.unary("/test.Echo/Echo", b"x", timeout=10)
+    assert caught.value.code is Code.UNIMPLEMENTED
 
 
 async def test_deadline_and_metadata_reach_the_handler() -> None:
