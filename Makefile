@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lint types imports protos protos-check lock bench docs clean
+.PHONY: help setup demo stack test check format lint types imports protos protos-check lock bench docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ $(READY): requirements/runtime.txt requirements/dev.txt pyproject.toml
 
 demo: setup ## three realms, six endpoints, certificates rotating under load
 	$(BIN)/crossrealm demo $(ARGS)
+
+stack: setup ## three realms with real Prometheus servers, sidecars and one querier (ARGS=--help)
+	$(BIN)/python -m app.stack $(ARGS)
 
 test: setup ## all tests (ARGS=... goes to pytest)
 	$(BIN)/python -m pytest $(ARGS)

@@ -115,3 +115,11 @@ class CallError(CrossrealmError):
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"
+
+
+def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """What was raised, out of the task groups that wrap it."""
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found.extend(leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found

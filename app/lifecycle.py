@@ -22,7 +22,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app.config.model import ServerSettings
-from app.errors import ConfigError, CrossrealmError, MaterialError, Problem
+from app.errors import ConfigError, CrossrealmError, MaterialError, Problem, leaves
 from app.rpc.acceptor import bind
 from app.rpc.listener import Listener, ListenerOptions
 from app.rpc.model import Service
@@ -103,7 +103,7 @@ def run_server(settings: ServerSettings, make: Callable[[Environment], Server]) 
     try:
         return anyio.run(_serve, settings, make, backend_options={"use_uvloop": _has_uvloop()})
     except BaseExceptionGroup as group:
-        faults = _leaves(group)
+        faults = leaves(group)
     problems = [problem for fault in faults if isinstance(fault, ConfigError) for problem in fault.problems]
     if problems:
         raise ConfigError(problems)
@@ -113,14 +113,6 @@ def run_server(settings: ServerSettings, make: Callable[[Environment], Server]) 
         else:
             log.error("cannot go on: an internal error", exc_info=fault)
     return EXIT_FAILED
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """What was raised, out of the task groups that wrap it."""
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    return found
 
 
 def _has_uvloop() -> bool:

@@ -18,9 +18,9 @@ from importlib import resources
 SOURCES = pathlib.Path(__file__).resolve().parent
 
 
-# betterproto2 makes datetimes of google.protobuf.Timestamp, which have no nanoseconds, and fail for years that
-# they do not know. For Python it is a message of our own with the same fields; what reflection serves, and
-# what is on the wire, is the real one.
+# betterproto2 makes datetimes of google.protobuf.Timestamp, which have no nanoseconds, and fail for years
+# that they do not know. For Python it is a message of our own with the same fields; what reflection serves,
+# and what is on the wire, is the real one.
 _TIMESTAMP = """syntax = "proto3";
 package thanos;
 message Timestamp {

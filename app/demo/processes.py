@@ -191,7 +191,7 @@ async def running_server(
     """
     words = [sys.executable, "-m", "app", command, *flags, f"--http-address={http_address}"]
     async with running(name or command, words, logs, grace=10.0, environment=environment) as child:
-        await _until_ready(child, f"http://{http_address}", limit)
+        await until_up(child, f"http://{http_address}", limit)
         yield child
 
 
@@ -212,7 +212,12 @@ async def running_querier(
         yield child
 
 
-async def _until_ready(child: Child, url: str, limit: float) -> None:
+async def until_up(child: Child, url: str, limit: float) -> None:
+    """Wait until the server at `url` (no slash at its end) says that it is ready.
+
+    :param limit: seconds.
+    :raises ChildError: it is not, or has ended; with the end of its log.
+    """
     ended: ChildError | None = None
     with anyio.move_on_after(limit) as waiting:
         async with anyio.create_task_group() as tasks:

@@ -4,6 +4,7 @@ import base64
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import aiofiles
 import aiohttp
@@ -39,7 +40,10 @@ class PrometheusClient:
     """
 
     def __init__(self, url: str, config: HttpClientConfig, tls: Provider | None) -> None:
-        self.url = url
+        parts = urlsplit(url)
+        self.shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        """The URL for people: without a password."""
+        self._url = url
         self._config = config
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
@@ -80,7 +84,7 @@ class PrometheusClient:
                 body += more
         if len(body) > MAX_ANSWER:
             raise CallError(
-                Code.RESOURCE_EXHAUSTED, f"{self.url}{path}: the answer is larger than {MAX_ANSWER} bytes"
+                Code.RESOURCE_EXHAUSTED, f"{self.shown}{path}: the answer is larger than {MAX_ANSWER} bytes"
             )
         return body
 
@@ -108,7 +112,7 @@ class PrometheusClient:
             if config.proxy_url:
                 options["proxy"] = config.proxy_url
             with anyio.fail_after(config.header_timeout or None):
-                answer = await self._session.request(method, self.url + path, headers=headers, **options)
+                answer = await self._session.request(method, self._url + path, headers=headers, **options)
             async with answer:
                 if answer.status // 100 != 2:
                     raise await self._refusal(answer, path)
@@ -116,20 +120,20 @@ class PrometheusClient:
         except MaterialError as error:
             raise CallError(
                 Code.UNAVAILABLE,
-                f"{self.url}: our own certificates for Prometheus cannot be used: {error}",
+                f"{self.shown}: our own certificates for Prometheus cannot be used: {error}",
                 FailureKind.MATERIAL,
             ) from None
         except (aiohttp.ClientError, OSError, EOFError) as error:
             said = str(error) or type(error).__name__
             raise CallError(
-                Code.UNAVAILABLE, f"Prometheus at {self.url}{path}: {said}", FailureKind.CONNECT
+                Code.UNAVAILABLE, f"Prometheus at {self.shown}{path}: {said}", FailureKind.CONNECT
             ) from None
 
     async def _refusal(self, answer: aiohttp.ClientResponse, path: str) -> CallError:
         body = (await answer.content.read(MAX_ERROR)).decode(errors="replace").strip()
         return CallError(
             _CODES.get(answer.status, Code.INTERNAL),
-            f"Prometheus at {self.url}{path} answered {answer.status} {answer.reason}: {body}",
+            f"Prometheus at {self.shown}{path} answered {answer.status} {answer.reason}: {body}",
         )
 
     async def _credentials(self) -> dict[str, str]:
@@ -155,5 +159,5 @@ class PrometheusClient:
         except (OSError, UnicodeDecodeError) as error:
             said = getattr(error, "strerror", None) or "not a text"
             raise CallError(
-                Code.UNAVAILABLE, f"{self.url}: credentials cannot be read: {path}: {said.lower()}"
+                Code.UNAVAILABLE, f"{self.shown}: credentials cannot be read: {path}: {said.lower()}"
             ) from None

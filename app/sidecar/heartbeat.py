@@ -138,14 +138,14 @@ class Heartbeat:
                 try:
                     labels = parse_external_labels(await self._client.get("/api/v1/status/config"))
                 except ValueError as error:
-                    raise CallError(Code.INTERNAL, f"Prometheus at {self._client.url}: {error}") from None
+                    raise CallError(Code.INTERNAL, f"Prometheus at {self._client.shown}: {error}") from None
         except TimeoutError:
             raise CallError(
                 Code.DEADLINE_EXCEEDED,
-                f"Prometheus at {self._client.url} did not answer within {self._timeout:g} s",
+                f"Prometheus at {self._client.shown} did not answer within {self._timeout:g} s",
             ) from None
         if not labels:
-            raise NoExternalLabels(self._client.url)
+            raise NoExternalLabels(self._client.shown)
         return Peer(external_labels=labels, min_time=min_time, version=version)
 
     async def _version(self) -> str:
@@ -180,13 +180,13 @@ class Heartbeat:
             log.info("external labels of Prometheus", external_labels=f"{{{shown}}}", version=peer.version)
         if self._fault:
             self._fault = ""
-            log.info("Prometheus answers", url=self._client.url)
+            log.info("Prometheus answers", url=self._client.shown)
             self._on_change()
 
     def _failed(self, reason: str) -> None:
         self._metrics.up.set(0)
         if self._fault != reason:
-            log.warning("Prometheus does not answer", url=self._client.url, err=reason)
+            log.warning("Prometheus does not answer", url=self._client.shown, err=reason)
         was_up = not self._fault
         self._fault = reason
         if was_up:

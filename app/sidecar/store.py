@@ -268,7 +268,7 @@ class Store:
             return msgspec.json.decode(msgspec.json.decode(body, type=_Data).data, type=kind | None) or []
         except msgspec.DecodeError as error:
             raise CallError(
-                Code.INTERNAL, f"{self._client.url}{path}: not an answer of Prometheus: {error}"
+                Code.INTERNAL, f"{self._client.shown}{path}: not an answer of Prometheus: {error}"
             ) from None
 
 

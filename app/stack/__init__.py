@@ -1,0 +1,1 @@
+"""`make stack`: real Prometheus servers in three realms, a sidecar each, and one querier over all of them."""
