@@ -118,10 +118,15 @@ class FileSd:
         self._look_soon()
 
     def replace_patterns(self, patterns: Sequence[str]) -> None:
-        """Follow these from now on."""
+        """Follow these from now on; what was found before counts until they have been looked at."""
         if tuple(patterns) != self._patterns:
             self._patterns = tuple(patterns)
+            self.looked = False
             self._look_soon()
+
+    def rename(self, group: str) -> None:
+        """The group is called something else now."""
+        self._log = log.bind(group=group)
 
     def _look_soon(self) -> None:
         self._wake.set()

@@ -19,8 +19,13 @@ log = structlog.get_logger()
 
 class Endpoint:
     """Mutable: the state, changed by the polls (and by `interrupt`); group name and strictness, changed by
-    `describe`. Its task is started by its group and ends when it was retired and nobody uses it any more.
+    `describe`; whether it was handed over, changed by its group. Its task is started by its group and ends
+    when it was retired and nobody uses it any more.
 
+    `handed_over`: its group has no use for it any more. It serves until another endpoint of the same address
+    has been asked once, or nobody wants one; it is retired by who it was handed to.
+
+    :param secure: whether the channel has TLS.
     :param on_change: told the state before and the endpoint, after each change that requests can see.
     """
 
@@ -31,10 +36,13 @@ class Endpoint:
         environment: Environment,
         *,
         state: EndpointState,
+        secure: bool,
         on_change: Callable[["Endpoint", EndpointState], None],
     ) -> None:
         self.address = address
         self.state = state
+        self.secure = secure
+        self.handed_over = False
         self._channel = channel
         self._environment = environment
         self._group = ""
@@ -56,6 +64,10 @@ class Endpoint:
         if (group, strict) != (self._group, self._strict):
             self._group, self._strict = group, strict
             self._view = None
+
+    def rename(self, group: str) -> None:
+        """Its group is called something else now."""
+        self._channel.rename(group)
 
     def view(self) -> EndpointView:
         """As of the last change."""

@@ -23,6 +23,8 @@ class Certificates(Protocol):
 
     def remove(self, provider: Provider) -> None: ...
 
+    def rename(self, provider: Provider, group: str) -> None: ...
+
 
 class ChannelFactory(Protocol):
     """Makes the channel of an endpoint; it connects in `run`, not before.

@@ -1,10 +1,11 @@
 """One endpoint group: its certificates, its discovery and its endpoints, all owned by one task."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 
 import anyio
 import anyio.abc
+import msgspec
 import structlog
 
 from app.config.model import EndpointGroup, Mode
@@ -12,7 +13,7 @@ from app.discovery.filesd import FileSd
 from app.endpoints.client_tls import client_material
 from app.endpoints.endpoint import Endpoint
 from app.endpoints.environment import Environment
-from app.endpoints.membership import Claims
+from app.endpoints.membership import Claims, canonical
 from app.endpoints.model import EndpointView, State
 from app.endpoints.state import EndpointState
 from app.tls.model import Role
@@ -20,11 +21,18 @@ from app.tls.provider import Provider
 
 log = structlog.get_logger()
 
+Displaced = MutableMapping[tuple[str, int], Endpoint]
+"""Endpoints that have lost their place, by canonical address."""
+
 
 class Group:
-    """Mutable: its configuration (`update`), the addresses it was given (`assigned`), its endpoints (made and
-    retired to fit these). It survives a crash of its task, so that its endpoints stay listed meanwhile and
-    what they answered is still known.
+    """Mutable: its configuration (`update`), the addresses it was given (`assigned`), its endpoints (made to
+    fit these, and given away by `release`). It survives a crash of its task, so that its endpoints stay
+    listed meanwhile and what they answered is still known.
+
+    An address that another group had has a predecessor: the endpoint that served it there. It serves here
+    too, until the endpoint that is made anew, with this group's TLS, has answered or failed once. So an
+    address that goes from one group to another, or whose `tls_config` was edited, is missing from no answer.
 
     :param on_claims: called when the group names other addresses than before.
     :param on_change: called with an endpoint and the state it had, when requests can see a difference.
@@ -45,6 +53,7 @@ class Group:
         self._on_change = on_change
         self._addresses: tuple[str, ...] = ()
         self._endpoints: dict[str, Endpoint] = {}
+        self._predecessors: dict[str, Endpoint] = {}
         self._misfit = anyio.Event()
         self._provider: Provider | None = None
         self._retired = anyio.Event()
@@ -80,7 +89,7 @@ class Group:
             tls=self.config.tls is not None,
             addresses=(*self.config.endpoints, *self._discovery.addresses),
             complete=self._discovery.looked,
-            running=frozenset(self._endpoints),
+            running=frozenset(address for address, each in self._endpoints.items() if not each.handed_over),
         )
 
     def views(self) -> tuple[EndpointView, ...]:
@@ -92,9 +101,11 @@ class Group:
         return tuple(each.view_now() for each in self._own_endpoints())
 
     def _own_endpoints(self) -> Iterator[Endpoint]:
-        """Those whose address is still its own, in order: the task may not have got round to the others."""
+        """Those that serve its addresses, in order: the task may not have got round to make new ones."""
         for address in self._addresses:
-            endpoint = self._endpoints.get(address)
+            own, before = self._endpoints.get(address), self._predecessors.get(address)
+            # One that ended with its group (that crashed) serves no more, but is better than nothing.
+            endpoint = own if before is None or (before.ending and own is not None) else before
             if endpoint is not None:
                 yield endpoint
 
@@ -108,24 +119,66 @@ class Group:
 
     def update(self, config: EndpointGroup) -> None:
         """Go on with another configuration; `tls` must be the same."""
+        if config.name != self.name:
+            self._rename(config.name)
         self.config = config
         self._discovery.replace_patterns(config.sd_files)
         self._describe_all()
 
-    def assigned(self, addresses: tuple[str, ...]) -> None:
-        """The addresses that are its own from now on."""
-        if addresses != self._addresses:
-            self._addresses = addresses
-            self._environment.snapshots.changed()
-            self._retire_all_but(frozenset(addresses))
-            # New ones are made in the group's own task: what fails there is a crash of this group alone.
-            self._misfit.set()
+    def _rename(self, name: str) -> None:
+        log.info("group is called something else now", group=name, was=self.name)
+        self._discovery.rename(name)
+        if self._provider is not None:
+            self._environment.certificates.rename(self._provider, name)
+        for endpoint in self._endpoints.values():
+            if not endpoint.handed_over:
+                endpoint.rename(name)
+
+    def release(self, kept: frozenset[str]) -> Displaced:
+        """Let go of all endpoints but those of `kept`. They serve on, for whoever `assigned` gives them to;
+        the others are to be retired by the caller.
+
+        :param kept: addresses.
+        """
+        released: Displaced = {}
+        for address in self._addresses:
+            if address in kept:
+                continue
+            own, before = self._endpoints.get(address), self._predecessors.pop(address, None)
+            if before is not None and own is not None and not own.handed_over:
+                own.retire()  # it has not begun to serve
+            serving = before or own
+            if serving is not None:
+                serving.handed_over = True
+                released[canonical(address)] = serving
+        return released
+
+    def assigned(self, addresses: tuple[str, ...], displaced: Displaced) -> None:
+        """The addresses that are its own from now on; what was let go of before is not among them.
+
+        :param displaced: those that it needs are taken out.
+        """
+        if addresses == self._addresses:
+            return
+        before, self._addresses = frozenset(self._addresses), addresses
+        for address in addresses:
+            if address not in before and (endpoint := displaced.pop(canonical(address), None)) is not None:
+                self._inherit(address, endpoint)
+        self._environment.snapshots.changed()
+        # New ones are made in the group's own task: what fails there is a crash of this group alone.
+        self._misfit.set()
+
+    def _inherit(self, address: str, endpoint: Endpoint) -> None:
+        self._predecessors[address] = endpoint
+        endpoint.describe(self.name, strict=self._is_strict(address))
+        if self.config.tls is not None and not endpoint.secure:
+            # Not one call more in plaintext. What it holds is known, so that answers can say what they miss.
+            endpoint.interrupt("it is to be asked with TLS from now on, and was not yet")
+            endpoint.retire()
 
     def retire(self) -> None:
-        """Let go of all endpoints; the task ends when the last is closed. The group must be out of the
-        snapshots already."""
+        """All endpoints were released; the task ends when the last is closed."""
         self._retired.set()
-        self._retire_all_but(frozenset())
         self._misfit.set()
 
     async def retirement(self) -> None:
@@ -145,8 +198,15 @@ class Group:
     def interrupt(self, reason: str) -> None:
         """Its task has crashed: say so for each endpoint until it runs again."""
         self.crashed = True
+        # There may be nobody to relieve them for long.
+        predecessors, self._predecessors = self._predecessors, {}
+        for address, endpoint in predecessors.items():
+            self._endpoints.setdefault(address, endpoint)
+            endpoint.interrupt(reason)
+            endpoint.retire()
         for endpoint in self._endpoints.values():
             endpoint.interrupt(reason)
+        self._environment.snapshots.changed()
 
     @contextmanager
     def _certificates(self) -> Iterator[None]:
@@ -176,8 +236,12 @@ class Group:
             await self._misfit.wait()
 
     def _fit(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Start endpoints for addresses that are new, forget those that were retired."""
-        kept = {address: each for address, each in self._endpoints.items() if not each.ending}
+        """Start endpoints for addresses that are new, forget those that were released."""
+        kept = {
+            address: each
+            for address, each in self._endpoints.items()
+            if not each.ending and not each.handed_over
+        }
         # Made before anything changes, so that a fault here leaves the old ones listed.
         endpoints = {address: kept.get(address) or self._make(address) for address in self._addresses}
         self._endpoints = endpoints
@@ -187,33 +251,50 @@ class Group:
                 log.info("endpoint added", group=self.name, endpoint=address)
                 tasks.start_soon(endpoint.run)
 
-    def _retire_all_but(self, addresses: frozenset[str]) -> None:
-        # At once, not when the task gets to it: requests from now on do not see them, and must not be waited
-        # for.
-        for address, endpoint in self._endpoints.items():
-            if address not in addresses and not endpoint.ending:
-                log.info("endpoint removed", group=self.name, endpoint=address)
-                endpoint.retire()
-
     def _make(self, address: str) -> Endpoint:
-        # One that ended is known: its state is still worth something to those who ask.
-        known = self._endpoints.get(address)
         return Endpoint(
             address,
             self._environment.channel_factory(self.config, address, self._provider),
             self._environment,
-            state=known.state if known is not None else EndpointState(since=self._environment.clock()),
+            state=self._first_state(address),
+            secure=self._provider is not None,
             on_change=self._changed,
         )
 
+    def _first_state(self, address: str) -> EndpointState:
+        """What is known of an address is worth something to those who ask, whoever found it out."""
+        new = EndpointState(since=self._environment.clock())
+        before, ended = self._predecessors.get(address), self._endpoints.get(address)
+        if before is None:
+            return new if ended is None else ended.state
+        return msgspec.structs.replace(
+            new,
+            info=before.state.info,
+            answered_at=before.state.answered_at,
+            last_error=before.state.last_error if before.ending else "",
+        )
+
     def _changed(self, endpoint: Endpoint, before: EndpointState) -> None:
+        if endpoint.handed_over:
+            self._environment.snapshots.changed()
         # One that was retired is nobody's concern any more.
-        if self._endpoints.get(endpoint.address) is endpoint and not self._retired.is_set():
+        elif self._endpoints.get(endpoint.address) is endpoint and not self._retired.is_set():
+            if endpoint.state.state is not State.NEW:
+                self._relieve(endpoint.address)
             self._on_change(endpoint, before)
 
+    def _relieve(self, address: str) -> None:
+        """The endpoint of `address` was asked: its predecessor has done its part."""
+        predecessor = self._predecessors.pop(address, None)
+        if predecessor is not None:
+            self._environment.snapshots.changed()
+            predecessor.retire()
+
     def _describe_all(self) -> None:
-        config = self.config
-        for address, endpoint in self._endpoints.items():
-            strict = config.mode is Mode.STRICT or address in config.strict_endpoints
-            endpoint.describe(config.name, strict=strict)
+        for address, endpoint in (*self._endpoints.items(), *self._predecessors.items()):
+            if not endpoint.handed_over or self._predecessors.get(address) is endpoint:
+                endpoint.describe(self.name, strict=self._is_strict(address))
         self._environment.snapshots.changed()
+
+    def _is_strict(self, address: str) -> bool:
+        return self.config.mode is Mode.STRICT or address in self.config.strict_endpoints

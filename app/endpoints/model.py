@@ -92,6 +92,9 @@ class EndpointChannel(Protocol):
 
     def status(self) -> ChannelStatus: ...
 
+    def rename(self, group: str) -> None:
+        """Count for another group from now on."""
+
     async def aclose(self, grace: float) -> None:
         """Take no new call, finish those open within `grace` seconds, then close. May be called again with a
         shorter grace when the first call was cancelled."""

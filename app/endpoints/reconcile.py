@@ -43,6 +43,12 @@ def reconcile(running: Mapping[str, EndpointGroup], wanted: Sequence[EndpointGro
         if group.name not in matches and same is not None and _reached_alike(same, group):
             matches[group.name] = group.name
             del left[group.name]
+    for group in wanted:
+        if group.name not in matches:
+            relative = next((name for name, each in left.items() if _related(each, group)), None)
+            if relative is not None:
+                matches[group.name] = relative
+                del left[relative]
     return Plan(
         kept=tuple((matches[group.name], group) for group in wanted if group.name in matches),
         stopped=tuple(left),
@@ -57,3 +63,7 @@ def _reached_alike(one: EndpointGroup, other: EndpointGroup) -> bool:
 
 def _content(group: EndpointGroup) -> EndpointGroup:
     return msgspec.structs.replace(group, name="")
+
+
+def _related(one: EndpointGroup, other: EndpointGroup) -> bool:
+    return one.tls == other.tls and not set(one.endpoints).isdisjoint(other.endpoints)

@@ -1,5 +1,6 @@
 """All endpoint groups: one task each, kept running, and the snapshots that requests lease."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -12,23 +13,28 @@ from app.config.model import EndpointGroup
 from app.discovery.watcher import DirectoryWatcher
 from app.endpoints.endpoint import Endpoint
 from app.endpoints.environment import Certificates, ChannelFactory, Environment
-from app.endpoints.group import Group
+from app.endpoints.group import Displaced, Group
 from app.endpoints.leases import SnapshotLease
 from app.endpoints.membership import Duplicate, assign
 from app.endpoints.metrics import EndpointMetrics, external_labels_text
 from app.endpoints.model import EndpointView, Snapshot, State
 from app.endpoints.producers import Producers
-from app.endpoints.reconcile import reconcile
+from app.endpoints.reconcile import Plan, reconcile
 from app.endpoints.schedule import RestartBackoff, Stagger
 from app.endpoints.settings import EndpointSettings
 from app.endpoints.snapshots import Snapshots
 from app.endpoints.state import EndpointState
 
+DISPLACED_LIMIT = 10.0
+"""Seconds that an endpoint which no group names any more serves on after a change of the groups, while their
+discovery may still find it."""
+
 log = structlog.get_logger()
 
 
 class Endpoints:
-    """Mutable: the groups, changed by `reconcile` alone; which addresses each has, changed by `run`.
+    """Mutable: the groups, changed by `reconcile` alone; which addresses each has, and which endpoints have
+    lost their place, changed by `reconcile` and `run`.
 
     :param clock: seconds since the epoch.
     """
@@ -43,6 +49,8 @@ class Endpoints:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._groups: list[Group] = []
+        self._displaced: Displaced = {}
+        self._displaced_until = -math.inf
         self._snapshots = Snapshots(self._views)
         self._environment = Environment(
             settings=settings,
@@ -79,14 +87,18 @@ class Endpoints:
                 while True:
                     self._attention = anyio.Event()
                     self._assign()
+                    self._drop_displaced()
                     self._look_at_first_round()
-                    await self._attention.wait()
+                    with anyio.move_on_at(self._displaced_until if self._displaced else math.inf):
+                        await self._attention.wait()
             finally:
                 self._tasks = None
 
-    def reconcile(self, groups: Sequence[EndpointGroup]) -> None:
-        """Make these the groups. What stays the same keeps its connections.
+    def reconcile(self, groups: Sequence[EndpointGroup]) -> Plan:
+        """Make these the groups. What stays the same keeps its connections; an endpoint whose TLS changes, or
+        that goes to another group, is asked over its old connection until the new one has been tried.
 
+        :returns: what was done.
         :raises RuntimeError: `run` is not running.
         """
         if self._tasks is None:
@@ -98,17 +110,22 @@ class Endpoints:
             running[name].update(config)
         started = [self._make(config) for config in plan.started]
         by_name.update((group.name, group) for group in started)
-        self._groups = [by_name[config.name] for config in groups]
-        self._snapshots.changed()
-        self._claims_changed = True
-        self._assign()
         for name in plan.stopped:
             log.info("group stops", group=name)
-            self._forget(running[name])
+            self._displaced.update(running[name].release(frozenset()))
+        self._groups = [by_name[config.name] for config in groups]
+        self._displaced_until = anyio.current_time() + DISPLACED_LIMIT
+        self._claims_changed = True
+        self._assign()
+        self._drop_displaced()
+        self._snapshots.changed()
+        for name in plan.stopped:
             running[name].retire()
         for group in started:
             log.info("group starts", group=group.name)
             self._tasks.start_soon(self._keep_running, group)
+        self._attention.set()
+        return plan
 
     def lease(self) -> SnapshotLease:
         """The endpoints now, for one request. To be used as a context manager: channels of endpoints that
@@ -117,7 +134,8 @@ class Endpoints:
 
     def snapshot(self) -> Snapshot:
         """The endpoints now with the times of their last checks, for people; not for calls."""
-        return Snapshot(tuple(view for group in self._groups for view in group.views_now()))
+        named = (view for group in self._groups for view in group.views_now())
+        return Snapshot((*named, *(endpoint.view_now() for endpoint in self._displaced.values())))
 
     async def wait_first_round(self) -> None:
         """Wait until discovery of every group has looked and every endpoint has answered or failed once. It
@@ -139,7 +157,8 @@ class Endpoints:
             group.refresh()
 
     def _views(self) -> tuple[EndpointView, ...]:
-        return tuple(view for group in self._groups for view in group.views())
+        named = (view for group in self._groups for view in group.views())
+        return (*named, *(endpoint.view() for endpoint in self._displaced.values()))
 
     def _make(self, config: EndpointGroup) -> Group:
         return Group(config, self._environment, on_claims=self._on_claims, on_change=self._on_endpoint_change)
@@ -189,21 +208,16 @@ class Endpoints:
                 others=", ".join(others[:10]),
             )
 
-    def _forget(self, group: Group) -> None:
-        for view in group.views():
-            self._producers.update(view.address, None)
-
     def _assign(self) -> None:
         """Give the addresses that the groups name to one group each."""
         if not self._claims_changed:
             return
         self._claims_changed = False
-        listed = {view.address for view in self._views()}
         assignment = assign([group.claims() for group in self._groups])
         for group, addresses in zip(self._groups, assignment.addresses, strict=True):
-            group.assigned(addresses)
-        for address in listed - {view.address for view in self._views()}:
-            self._producers.update(address, None)
+            self._displaced.update(group.release(frozenset(addresses)))
+        for group, addresses in zip(self._groups, assignment.addresses, strict=True):
+            group.assigned(addresses, self._displaced)
         duplicates = frozenset(assignment.duplicates)
         for duplicate in sorted(duplicates - self._duplicates, key=msgspec.structs.astuple):
             self._environment.metrics.duplicates.labels(duplicate.group).inc()
@@ -214,6 +228,19 @@ class Endpoints:
                 winner=duplicate.winner,
             )
         self._duplicates = duplicates
+
+    def _drop_displaced(self) -> None:
+        """Retire the endpoints that no group wants: at once, or when discovery has had its chance."""
+        undecided = any(not group.looked for group in self._groups)
+        if undecided and anyio.current_time() < self._displaced_until:
+            return
+        displaced, self._displaced = self._displaced, {}
+        if displaced:
+            self._snapshots.changed()
+        for endpoint in displaced.values():
+            log.info("endpoint removed", group=endpoint.view().group, endpoint=endpoint.address)
+            self._producers.update(endpoint.address, None)
+            endpoint.retire()
 
     def _look_at_first_round(self) -> None:
         if not self._claims_changed and all(group.looked and group.asked_all for group in self._groups):

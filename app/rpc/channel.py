@@ -147,6 +147,14 @@ class Channel:
             identity_refused=self._identity_refused,
         )
 
+    def rename(self, group: str) -> None:
+        """Count for another group from now on."""
+        for connection in self._open:
+            state = "draining" if connection.protocol.draining else "serving"
+            self._metrics.connections.labels(self.group, state).dec()
+            self._metrics.connections.labels(group, state).inc()
+        self.group = group
+
     # -- calls
 
     async def unary(

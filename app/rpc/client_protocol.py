@@ -368,6 +368,11 @@ class ClientProtocol(grpclib.H2Protocol):
         return self.connection.streams_succeeded > 0
 
     @property
+    def draining(self) -> bool:
+        """Whether no new stream may be opened any more."""
+        return self.connection.draining
+
+    @property
     def takes_streams(self) -> bool:
         return not self.connection.draining and not self.transport.is_closing()
 

@@ -74,7 +74,8 @@ class CertificateCache:
         self._threads = anyio.CapacityLimiter(THREADS)
 
     def provider(self, group: str, role: Role, files: TlsFiles, policy: TlsPolicy) -> Provider:
-        """A provider for one group and role, followed from now on until `remove`.
+        """A provider for one group and role, followed from now on until `remove`. While there are several for
+        the same, metrics are those of the newest.
 
         :raises ConfigError: `policy` asks for what cannot be done.
         """
@@ -89,6 +90,7 @@ class CertificateCache:
             clock=self._clock,
         )
         self._providers.append(made)
+        self._give_metrics(made)
         self._rewatch.set()
         return made
 
@@ -100,6 +102,22 @@ class CertificateCache:
         if not any((each.group, each.role) == (provider.group, provider.role) for each in self._providers):
             self._metrics.forget(provider.group, str(provider.role))
         self._rewatch.set()
+
+    def rename(self, provider: Provider, group: str) -> None:
+        """It serves a group that is called something else now."""
+        before = provider.group
+        provider.rename(group)
+        if not any((each.group, each.role) == (before, provider.role) for each in self._providers):
+            self._metrics.forget(before, str(provider.role))
+        self._give_metrics(provider)
+        provider.show()
+
+    def _give_metrics(self, provider: Provider) -> None:
+        """Have the metrics of its group and role show this provider, and no other."""
+        for each in self._providers:
+            if (each.group, each.role) == (provider.group, provider.role):
+                each.shown = each is provider
+        self._metrics.forget(provider.group, str(provider.role))
 
     def providers(self) -> Sequence[Provider]:
         return tuple(self._providers)

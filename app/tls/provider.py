@@ -74,10 +74,11 @@ class Provider:
         if problems:
             raise ConfigError(problems)
         self.group = group
+        self.shown = True
         self.role = role
         self.files = files
         self.policy = policy
-        self._spec = Spec(group=group, role=role, files=files, policy=policy)
+        self._spec = Spec(role=role, files=files, policy=policy)
         self._paths = self._spec.paths
         self._metrics = metrics
         self._announcer = Announcer(group, role, metrics)
@@ -229,6 +230,16 @@ class Provider:
             crl_next_update=held.trust.next_update if held.trust else None,
         )
 
+    def show(self) -> None:
+        """Bring the metrics up to date, if they are this provider's: another one may have taken its place."""
+        if self.shown:
+            self._metrics.show(self.status())
+
+    def rename(self, group: str) -> None:
+        """For `CertificateCache.rename`."""
+        self.group = group
+        self._announcer = Announcer(group, self.role, self._metrics)
+
     def _authorities(self) -> tuple[CertificateInfo, ...]:
         trust = self._held.trust
         return tuple(trust.authorities[position] for position in self._held.valid) if trust else ()
@@ -302,7 +313,7 @@ class Provider:
         self._trust_status = decided("trust", outcome.trust, self._trust_status, now)
         if outcome.context is not None:
             self._swap(outcome)
-        self._metrics.show(self.status())
+        self.show()
         new = self._material
         shrunk = old is not None and outcome.shrunk
         if new is None or (outcome.context is None and not shrunk):

@@ -33,7 +33,6 @@ S = TypeVar("S", bound=DatedSet)
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider provides, and from which files."""
 
-    group: str
     role: Role
     files: TlsFiles
     policy: TlsPolicy

@@ -36,7 +36,7 @@ def test_all_of_it_is_material_that_the_querier_takes(made: Path, folder: str) -
     at = made / folder
     files = TlsFiles(cert_file=str(at / "tls.crt"), key_file=str(at / "tls.key"), ca_file=str(at / "ca.crt"))
     for role in Role:
-        spec = Spec(group=folder, role=role, files=files, policy=TlsPolicy())
+        spec = Spec(role=role, files=files, policy=TlsPolicy())
         assert material_faults(spec, time.time()) == []
 
 

@@ -100,6 +100,9 @@ class FakeChannel:
     def status(self) -> ChannelStatus:
         raise NotImplementedError
 
+    def rename(self, group: str) -> None:
+        self.group = group
+
     async def aclose(self, grace: float) -> None:
         self.closed_with.append(grace)
         self.ended.set()
@@ -126,19 +129,34 @@ class FakeNetwork:
         return next(each for each in reversed(self.channels) if each.address == address)
 
 
+class FakeProvider:
+    """What a channel gets for TLS."""
+
+    def __init__(self, group: str, files: TlsFiles) -> None:
+        self.group = group
+        self.files = files
+
+
 class FakeCertificates:
     """Records which groups have a provider now."""
 
     def __init__(self) -> None:
-        self.groups: list[str] = []
+        self._providers: list[FakeProvider] = []
+
+    @property
+    def groups(self) -> list[str]:
+        return [each.group for each in self._providers]
 
     def provider(self, group: str, role: Role, files: TlsFiles, policy: TlsPolicy) -> Provider:
         assert role is Role.CLIENT
-        self.groups.append(group)
-        return cast(Provider, (group, files, policy))
+        self._providers.append(FakeProvider(group, files))
+        return cast(Provider, self._providers[-1])
 
     def remove(self, provider: Provider) -> None:
-        self.groups.remove(cast(tuple[str, TlsFiles, TlsPolicy], provider)[0])
+        self._providers.remove(cast(FakeProvider, provider))
+
+    def rename(self, provider: Provider, group: str) -> None:
+        cast(FakeProvider, provider).group = group
 
 
 class Bench:

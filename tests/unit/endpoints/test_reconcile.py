@@ -49,6 +49,13 @@ def test_groups_of_equal_content_keep_to_their_names() -> None:
     assert reconcile(running, [renamed(empty, "b"), empty]).kept == (("b", renamed(empty, "b")), ("a", empty))
 
 
+def test_another_name_and_more_endpoints_is_the_same_group() -> None:
+    more = msgspec.structs.replace(EU, name="europe", endpoints=("h:1", "h:3"))
+    assert reconcile({"eu": EU}, [more]).kept == (("eu", more),)
+    others = msgspec.structs.replace(EU, name="europe", endpoints=("h:3",))
+    assert reconcile({"eu": EU}, [others]).started == (others,)
+
+
 GROUPS = st.lists(
     st.builds(
         EndpointGroup,

@@ -358,7 +358,7 @@ async def test_a_policy_that_cannot_be_kept_is_an_error_at_once(realm: Realm) ->
 
 
 def test_checking_files_names_all_faults(realm: Realm) -> None:
-    spec = Spec(group="eu", role=Role.CLIENT, files=realm.files, policy=TlsPolicy())
+    spec = Spec(role=Role.CLIENT, files=realm.files, policy=TlsPolicy())
     assert material_faults(spec, time.time()) == []
     _spoil(realm, "wrong key")
     Path(realm.files.ca_file).unlink()
