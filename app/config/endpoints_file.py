@@ -6,7 +6,7 @@ Each fault is named with the file, its line, the item (counted from 1, with its 
 from pathlib import Path
 
 from app.config.client_tls import check_client_tls
-from app.config.model import COMPRESSIONS, Compression, EndpointGroup, Mode, TlsConfig
+from app.config.model import EndpointGroup, Mode, TlsConfig
 from app.config.yaml_file import YamlList, YamlMapping, parse_yaml, read_config
 from app.config.yaml_reader import Addresses, YamlReader, is_unset, kind
 from app.errors import ConfigError, Problem
@@ -86,18 +86,8 @@ class _Reader(YamlReader):
             endpoints=endpoints,
             sd_files=sd_files,
             mode=Mode(mode),
-            compression=self._compression(item),
+            compression=self.compression(item),
         )
-
-    def _compression(self, item: YamlMapping) -> Compression | None:
-        value = self.text(item, "compression")
-        for known in COMPRESSIONS:
-            if value == known:
-                return known
-        if value:
-            line, remedy = item.line_of("compression"), f"write {' or '.join(COMPRESSIONS)}"
-            self.problem("compression", f"{value!r} is no compression", remedy, line=line)
-        return None
 
     def _name(self, item: YamlMapping, number: int, line: int) -> str:
         given = self.text(item, "name")

@@ -10,7 +10,7 @@ import hashlib
 import msgspec
 
 from app.config.client_tls import check_client_tls
-from app.config.model import EndpointGroup, EndpointsConfig, TlsConfig, TlsVersion
+from app.config.model import Compression, EndpointGroup, EndpointsConfig, TlsConfig, TlsVersion
 from app.config.service_config import not_followed
 from app.config.yaml_file import YamlList, YamlMapping, parse_yaml
 from app.config.yaml_reader import Addresses, YamlReader, kind
@@ -35,6 +35,19 @@ TLS_KEYS = (
 )
 
 
+class Settings(msgspec.Struct, frozen=True):
+    """What all endpoints of a group have in common."""
+
+    tls: TlsConfig | None
+    compression: Compression | None
+
+    def name(self) -> str:
+        """Made from the content, so that it stays when other endpoints come and go."""
+        if self.tls is None:
+            return PLAINTEXT_GROUP if self.compression is None else f"{PLAINTEXT_GROUP}-{self.compression}"
+        return f"tls-{hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:8]}"
+
+
 class ClientConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A `client_config` as it was written; None: absent, and inherited."""
 
@@ -47,7 +60,7 @@ class ClientConfig(msgspec.Struct, frozen=True, kw_only=True):
     peer_identities: tuple[str, ...] | None = None
     min_version: TlsVersion | None = None
     server_name: str | None = None
-    compression: str | None = None
+    compression: Compression | None = None
 
     @property
     def turns_tls_on(self) -> bool:
@@ -85,6 +98,9 @@ class ClientConfig(msgspec.Struct, frozen=True, kw_only=True):
             peer_identities=self.peer_identities or (),
         )
 
+    def settings(self) -> "Settings":
+        return Settings(tls=self.tls(), compression=self.compression)
+
     @classmethod
     def of(cls, tls: TlsConfig | None) -> "ClientConfig":
         """What flags say."""
@@ -116,18 +132,6 @@ def parse_sd_config(content: bytes, where: str, flags: EndpointGroup) -> Endpoin
     return EndpointsConfig(groups=groups, warnings=tuple(reader.warnings))
 
 
-class _Settings(msgspec.Struct, frozen=True):
-    """What all endpoints of a group have in common."""
-
-    tls: TlsConfig | None
-
-    def name(self) -> str:
-        """Made from the content, so that it stays when other endpoints come and go."""
-        if self.tls is None:
-            return PLAINTEXT_GROUP
-        return f"tls-{hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:8]}"
-
-
 class _Members:
     """Mutable: the endpoints of one group, added in the order of the file."""
 
@@ -146,7 +150,7 @@ class _Reader(YamlReader):
         self.warnings: list[str] = []
         self._flags = flags
         self._addresses = Addresses()
-        self._members: dict[_Settings, _Members] = {}
+        self._members: dict[Settings, _Members] = {}
 
     def groups(self, document: YamlMapping) -> tuple[EndpointGroup, ...]:
         self.begin("", document.line)
@@ -155,7 +159,7 @@ class _Reader(YamlReader):
         from_file = default.concerns_tls
         if not from_file:
             default = default.over(ClientConfig.of(self._flags.tls))
-        common = _Settings(default.tls())
+        common = default.settings()
         endpoints = document.get("endpoints")
         if endpoints is None:
             endpoints = YamlList(document.line)
@@ -175,6 +179,7 @@ class _Reader(YamlReader):
             EndpointGroup(
                 name=DEFAULT_GROUP if settings == common else settings.name(),
                 tls=settings.tls,
+                compression=settings.compression,
                 endpoints=tuple(members.addresses),
                 strict_endpoints=frozenset(members.strict),
                 balanced=frozenset(members.balanced),
@@ -212,9 +217,9 @@ class _Reader(YamlReader):
         before = self._addresses.first(address, f"endpoint {number}")
         if before:
             self.problem("address", f"{address} is {before} already", line=at)
-        self._add(_Settings(settings.tls()), address, strict=strict, group=group)
+        self._add(settings.settings(), address, strict=strict, group=group)
 
-    def _add(self, settings: _Settings, address: str, *, strict: bool, group: bool) -> None:
+    def _add(self, settings: Settings, address: str, *, strict: bool, group: bool) -> None:
         members = self._members.setdefault(settings, _Members())
         members.addresses.append(address)
         if strict:
@@ -222,7 +227,7 @@ class _Reader(YamlReader):
         if group:
             members.balanced.add(address)
 
-    def _add_flags(self, common: _Settings) -> None:
+    def _add_flags(self, common: Settings) -> None:
         flags = self._flags
         for address in flags.endpoints:
             before = self._addresses.first(address, "a flag")
@@ -259,17 +264,9 @@ class _Reader(YamlReader):
         if config is None:
             return ClientConfig()
         self.known(config, CLIENT_KEYS, f"{key}.")
-        compression = self.text(config, "compression", f"{key}.")
-        if compression not in (None, "", "none", "snappy"):
-            self.problem(
-                f"{key}.compression",
-                f"{compression!r} is not supported",
-                'write "none" or "snappy"',
-                line=config.line_of("compression"),
-            )
         made = ClientConfig(
             server_name=self.server_name(config, f"{key}."),
-            compression="none" if compression == "" else compression,
+            compression="none" if config.get("compression") == "" else self.compression(config, f"{key}."),
         )
         tls = self.mapping(config, "tls_config", f"{key}.")
         return made if tls is None else self._tls_config(tls, f"{key}.tls_config.", made)

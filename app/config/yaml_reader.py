@@ -9,7 +9,7 @@ from typing import cast
 
 from app.config.addresses import same_endpoint, split_address
 from app.config.client_tls import is_identity
-from app.config.model import TlsVersion
+from app.config.model import COMPRESSIONS, Compression, TlsVersion
 from app.config.yaml_file import YamlList, YamlMapping
 from app.errors import Problem
 
@@ -116,6 +116,17 @@ class YamlReader:
             self.problem(key, str(error), line=line)
             return False
         return True
+
+    def compression(self, mapping: YamlMapping, prefix: str = "") -> Compression | None:
+        """None: unset, empty, or at fault."""
+        value = self.text(mapping, "compression", prefix)
+        for known in COMPRESSIONS:
+            if value == known:
+                return known
+        if value:
+            line, remedy = mapping.line_of("compression"), f"write {' or '.join(COMPRESSIONS)}"
+            self.problem(f"{prefix}compression", f"{value!r} is no compression", remedy, line=line)
+        return None
 
     # -- keys of a tls_config
 

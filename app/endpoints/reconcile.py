@@ -22,8 +22,9 @@ def reconcile(running: Mapping[str, EndpointGroup], wanted: Sequence[EndpointGro
 
     Content goes before name: an unnamed group is named after its place in the file, and would otherwise
     become another one when an item is put before it. A group of the same name and another `tls_config` is
-    another realm, and starts anew, as does one with another compression; other changes are applied to the
-    running group.
+    another realm, and starts anew, as does one whose channels must be made otherwise; other changes are
+    applied to the running group. One that has got another name and other endpoints is still the same when it
+    is reached alike and one of its endpoints is the same.
     """
     left = dict(running)
     matches: dict[str, str] = {}
@@ -32,12 +33,13 @@ def reconcile(running: Mapping[str, EndpointGroup], wanted: Sequence[EndpointGro
         if same is not None and same == group:
             matches[group.name] = group.name
             del left[group.name]
+    twins: dict[EndpointGroup, list[str]] = {}
+    for name, each in left.items():
+        twins.setdefault(_content(each), []).append(name)
     for group in wanted:
-        if group.name not in matches:
-            twin = next((name for name, each in left.items() if _content(each) == _content(group)), None)
-            if twin is not None:
-                matches[group.name] = twin
-                del left[twin]
+        if group.name not in matches and (names := twins.get(_content(group))):
+            matches[group.name] = names.pop(0)
+            del left[matches[group.name]]
     for group in wanted:
         same = left.get(group.name)
         if group.name not in matches and same is not None and _reached_alike(same, group):
@@ -56,14 +58,18 @@ def reconcile(running: Mapping[str, EndpointGroup], wanted: Sequence[EndpointGro
     )
 
 
-def _reached_alike(one: EndpointGroup, other: EndpointGroup) -> bool:
-    """Whether channels of the one serve the other."""
-    return (one.tls, one.compression) == (other.tls, other.compression)
-
-
 def _content(group: EndpointGroup) -> EndpointGroup:
     return msgspec.structs.replace(group, name="")
 
 
 def _related(one: EndpointGroup, other: EndpointGroup) -> bool:
-    return one.tls == other.tls and not set(one.endpoints).isdisjoint(other.endpoints)
+    return _reached_alike(one, other) and not set(one.endpoints).isdisjoint(other.endpoints)
+
+
+def _reached_alike(one: EndpointGroup, other: EndpointGroup) -> bool:
+    """Whether channels of the one serve the other."""
+    if (one.tls, one.compression) != (other.tls, other.compression):
+        return False
+    return all(
+        (each in one.balanced) == (each in other.balanced) for each in {*one.endpoints} & {*other.endpoints}
+    )

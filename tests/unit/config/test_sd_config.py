@@ -79,6 +79,23 @@ def test_names_stay_when_other_endpoints_come_and_go() -> None:
     assert after.endpoints == ("c:1", "b:1")
 
 
+def test_compression_is_inherited_and_makes_groups_too() -> None:
+    config = load(
+        """
+default_client_config: {compression: snappy}
+endpoints:
+  - address: a:1
+  - {address: "b:1", client_config: {compression: none}}
+  - {address: "c:1", client_config: {compression: ""}}
+"""
+    )
+    assert [(group.name, group.compression, group.endpoints) for group in config.groups] == [
+        ("default", "snappy", ("a:1",)),
+        ("plaintext-none", "none", ("b:1", "c:1")),
+    ]
+    assert load("endpoints: [{address: 'a:1'}]").groups[0].compression is None
+
+
 def test_without_anything_endpoints_are_plaintext() -> None:
     assert by_address("endpoints: [{address: 'a:1'}]") == {"a:1": None}
     assert load("endpoints: []").groups == ()
@@ -206,7 +223,7 @@ def test_an_address_of_a_flag_that_the_file_has_too() -> None:
             "{address: 'a:1', client_config: {tls_config: {ca_file: x, min_version: '1.0'}}}",
             "client_config.tls_config.min_version: '1.0' is not a version",
         ),
-        ("{address: 'a:1', client_config: {compression: gzip}}", "client_config.compression: 'gzip' is not"),
+        ("{address: 'a:1', client_config: {compression: gzip}}", "client_config.compression: 'gzip' is no"),
         (
             "{address: 'a:1', client_config: {tls_config: {insecure_skip_verify: true, ca_file: x}}}",
             "insecure_skip_verify: it switches off what ca_file asks for",

@@ -1,4 +1,4 @@
-"""An address that changes hands is missing from no answer: the old endpoint serves until the new was asked."""
+"""An address that changes hands is in every answer: the old endpoint serves until the new one was tried."""
 
 import anyio
 import msgspec

@@ -1,4 +1,7 @@
+from typing import Any
+
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,6 +57,26 @@ def test_another_name_and_more_endpoints_is_the_same_group() -> None:
     assert reconcile({"eu": EU}, [more]).kept == (("eu", more),)
     others = msgspec.structs.replace(EU, name="europe", endpoints=("h:3",))
     assert reconcile({"eu": EU}, [others]).started == (others,)
+
+
+@pytest.mark.parametrize("change", [{"compression": "snappy"}, {"balanced": frozenset({"h:1"})}])
+def test_channels_that_must_be_made_otherwise_are_another_group(change: dict[str, Any]) -> None:
+    changed = msgspec.structs.replace(EU, **change)
+    plan = reconcile({"eu": EU}, [changed])
+    assert (plan.stopped, plan.started) == (("eu",), (changed,))
+
+
+def test_a_thousand_groups_that_all_move_up_by_one() -> None:
+    running = [renamed(EU, f"group-{number}") for number in range(1, 1001)]
+    running = [
+        msgspec.structs.replace(each, endpoints=(f"h:{number}",))
+        for number, each in enumerate(running, start=1)
+    ]
+    new = EndpointGroup(name="group-1", endpoints=("new:1",))
+    wanted = [new, *(renamed(each, f"group-{number}") for number, each in enumerate(running, start=2))]
+    plan = reconcile({group.name: group for group in running}, wanted)
+    assert (plan.stopped, plan.started) == ((), (new,))
+    assert len(plan.kept) == 1000
 
 
 GROUPS = st.lists(
