@@ -8,6 +8,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from app.config.durations import format_duration
 from app.demo.pki import Authority
 from app.demo.processes import Child, free_address, running_server
 from app.demo.realms import Front, Realm, write_endpoints
@@ -186,7 +187,7 @@ async def _enter_sidecar(
 ) -> None:
     flags = [
         f"--prometheus.url={member.prometheus.url}",
-        f"--prometheus.get_config_interval={options.heartbeat:g}s",
+        f"--prometheus.get_config_interval={format_duration(options.heartbeat)}",
         f"--grpc-address={member.grpc_address}",
         *(listener_flags(realm, member.replica) if realm is not None else ()),
     ]
