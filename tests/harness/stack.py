@@ -5,6 +5,7 @@ import time
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ async def stack(directory: Path, *, samples: int = 6, **options: Any) -> AsyncIt
     program("prometheus")
     async with running_stack(directory, Options(heartbeat=0.5, **options)) as running:
         for member in running.members.values():
-            await until(lambda member=member: _count(member), lambda count: count >= samples, "scrapes")
+            await until(partial(_count, member), lambda count: count >= samples, "scrapes")
         yield running
 
 
