@@ -9,10 +9,12 @@ import anyio.to_thread
 import structlog
 from starlette.routing import Route
 
+from app.config.addresses import DnsAddress, DnsKind, parse_dns_address, split_address
 from app.config.model import EndpointGroup, QuerySettings
+from app.discovery.dns import Lookups
 from app.endpoints.client_tls import client_material
 from app.endpoints.metrics import EndpointMetrics
-from app.endpoints.model import Snapshot
+from app.endpoints.model import EndpointChannel, Snapshot
 from app.endpoints.settings import EndpointSettings
 from app.endpoints.supervisor import Endpoints
 from app.errors import Problem
@@ -23,6 +25,7 @@ from app.fanout.metrics import FanoutMetrics
 from app.fanout.model import FanoutOptions
 from app.lifecycle import Environment, run_server, usable
 from app.readiness import Readiness
+from app.rpc.balanced import BalancedChannel
 from app.rpc.channel import Channel, ChannelOptions
 from app.rpc.metrics import ClientMetrics
 from app.services import health, info, store
@@ -64,16 +67,19 @@ class Querier:
         self.readiness = Readiness(time.monotonic())
         self.warm = False
         self._client_metrics = ClientMetrics(registry)
+        self._lookups = Lookups(settings.dns_server)
         self.endpoints = Endpoints(
             settings=EndpointSettings(
                 info_interval=settings.info_interval,
                 info_timeout=settings.info_timeout,
                 unhealthy_timeout=settings.unhealthy_timeout,
                 sd_interval=settings.sd_interval,
+                dns_interval=settings.dns_interval,
             ),
             certificates=certificates,
             channel_factory=self._channel,
             metrics=EndpointMetrics(registry),
+            lookups=self._lookups,
         )
         options = FanoutOptions(
             selector_labels=settings.selector_labels,
@@ -95,13 +101,27 @@ class Querier:
             *Reflection(served).services(),
         ]
 
-    def _channel(self, group: EndpointGroup, address: str, tls: Provider | None) -> Channel:
+    def _channel(
+        self, group: EndpointGroup, address: str, tls: Provider | None, name: str
+    ) -> EndpointChannel:
+        if address not in group.balanced:
+            return self._single(group, address, tls, name)
+        wanted = parse_dns_address(address) or DnsAddress(DnsKind.ADDRESSES, *split_address(address))
+        return BalancedChannel(
+            address,
+            group=group.name,
+            look_up=lambda: self._lookups.look_up(wanted),
+            make=lambda resolved: self._single(group, resolved.address, tls, resolved.name),
+            interval=self.settings.dns_interval,
+        )
+
+    def _single(self, group: EndpointGroup, address: str, tls: Provider | None, name: str) -> Channel:
         compression = group.compression or self.settings.compression
         return Channel(
             address,
             group=group.name,
             tls=tls,
-            server_name=group.tls.server_name if group.tls else "",
+            server_name=(group.tls.server_name if group.tls else "") or name,
             metrics=self._client_metrics,
             options=ChannelOptions(
                 max_message_size=self.settings.client_max_message_size,

@@ -62,6 +62,18 @@ _ENDPOINTS = options(
         help="Endpoint that is always asked, even while its health check fails. Repeatable.",
     ),
     many(
+        "endpoint_group",
+        "--endpoint-group",
+        metavar="HOST:PORT",
+        help="Name whose addresses are one endpoint: each call goes to one of them, in turn. Repeatable.",
+    ),
+    many(
+        "endpoint_group_strict",
+        "--endpoint-group-strict",
+        metavar="HOST:PORT",
+        help="The same, always asked. Repeatable.",
+    ),
+    many(
         "endpoint_sd_files",
         "--endpoint.sd-files",
         "--store.sd-files",
@@ -74,6 +86,27 @@ _ENDPOINTS = options(
         type=DURATION,
         default="5m",
         help="Between two looks at them.",
+    ),
+    option(
+        "store_sd_dns_interval",
+        "--store.sd-dns-interval",
+        type=DURATION,
+        default="30s",
+        help="Between two lookups of a name (dns+, dnssrv+, dnssrvnoa+, dnsdualstack+).",
+    ),
+    option(
+        "store_sd_dns_server",
+        "--store.sd-dns-server",
+        metavar="HOST:PORT",
+        default="",
+        help="DNS server to ask. Default: names are looked up as the system does it.",
+    ),
+    option(
+        "store_sd_dns_resolver",
+        "--store.sd-dns-resolver",
+        metavar="NAME",
+        default="",
+        help="Accepted; there is one resolver.",
     ),
     option(
         "endpoint_info_timeout",

@@ -179,6 +179,8 @@ class QuerySettings(ServerSettings, frozen=True, kw_only=True):
     :param endpoints_reload_interval: seconds between two looks at it, beside the watcher.
     :param tls_startup_strict: client material that cannot be used at start is an error.
     :param sd_interval: seconds between two looks at file SD, beside the watcher.
+    :param dns_interval: seconds between two lookups of a name.
+    :param dns_server: ``host:port``; empty: as the system looks names up.
     :param response_timeout: seconds the merge waits for one endpoint; 0 is off.
     :param unhealthy_timeout: seconds after which an unhealthy endpoint's metadata is forgotten.
     :param info_timeout: seconds of one Info call.
@@ -196,6 +198,8 @@ class QuerySettings(ServerSettings, frozen=True, kw_only=True):
     endpoints_reload_interval: float = 300.0
     tls_startup_strict: bool = False
     sd_interval: float = 300.0
+    dns_interval: float = 30.0
+    dns_server: str = ""
     response_timeout: float = 0.0
     unhealthy_timeout: float = 300.0
     info_timeout: float = 5.0

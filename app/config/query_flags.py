@@ -33,6 +33,8 @@ class QueryFlags(ListenerFlags, frozen=True, kw_only=True):
     endpoint_sd_config_reload_interval: float = 300.0
     endpoint: tuple[str, ...] = ()
     endpoint_strict: tuple[str, ...] = ()
+    endpoint_group: tuple[str, ...] = ()
+    endpoint_group_strict: tuple[str, ...] = ()
     endpoint_sd_files: tuple[str, ...] = ()
     secure: bool = False
     cert: str = ""
@@ -50,6 +52,9 @@ class QueryFlags(ListenerFlags, frozen=True, kw_only=True):
     grpc_compression: str = "none"
     tls_startup: str = "lenient"
     store_sd_interval: float = 300.0
+    store_sd_dns_interval: float = 30.0
+    store_sd_dns_resolver: str = ""
+    store_sd_dns_server: str = ""
     store_response_timeout: float = 0.0
     store_unhealthy_timeout: float = 300.0
     endpoint_info_timeout: float = 5.0
@@ -74,6 +79,8 @@ _EXCLUSIVE = {
     "endpoint_sd_config": "--endpoint.sd-config",
     "endpoint": "--endpoint",
     "endpoint_strict": "--endpoint.strict",
+    "endpoint_group": "--endpoint-group",
+    "endpoint_group_strict": "--endpoint-group-strict",
     "endpoint_sd_files": "--endpoint.sd-files",
     "secure": "--secure",
     "grpc_client_tls_secure": "--grpc-client-tls-secure",
@@ -107,6 +114,11 @@ class _Reader(ListenerReader):
         selector_labels = self._selector_labels()
         self.not_zero("--endpoint.info-timeout", flags.endpoint_info_timeout)
         self.not_zero("--store.sd-interval", flags.store_sd_interval)
+        self.not_zero("--store.sd-dns-interval", flags.store_sd_dns_interval)
+        if flags.store_sd_dns_server:
+            self._listen("--store.sd-dns-server", flags.store_sd_dns_server)
+        if flags.store_sd_dns_resolver:
+            self._warnings.append("--store.sd-dns-resolver: there is one resolver here; it has no effect")
         self.not_zero("--endpoint.sd-config-reload-interval", flags.endpoint_sd_config_reload_interval)
         if self.problems:
             raise ConfigError(self.problems)
@@ -121,6 +133,8 @@ class _Reader(ListenerReader):
             tls_startup_strict=flags.tls_startup == "strict",
             drain_window=flags.tls_drain_window,
             sd_interval=flags.store_sd_interval,
+            dns_interval=flags.store_sd_dns_interval,
+            dns_server=flags.store_sd_dns_server,
             response_timeout=flags.store_response_timeout,
             unhealthy_timeout=flags.store_unhealthy_timeout,
             info_timeout=flags.endpoint_info_timeout,
@@ -158,7 +172,8 @@ class _Reader(ListenerReader):
                 name=FLAG_GROUP,
                 tls=self._flag_tls(),
                 endpoints=self._flag_addresses(),
-                strict_endpoints=frozenset(flags.endpoint_strict),
+                strict_endpoints=frozenset((*flags.endpoint_strict, *flags.endpoint_group_strict)),
+                balanced=frozenset((*flags.endpoint_group, *flags.endpoint_group_strict)),
                 sd_files=flags.endpoint_sd_files,
             ),
         )
@@ -174,6 +189,8 @@ class _Reader(ListenerReader):
         flags, found, given = self._flags, list[str](), dict[tuple[str, int], str]()
         named = [("--endpoint", each) for each in flags.endpoint]
         named += [("--endpoint.strict", each) for each in flags.endpoint_strict]
+        named += [("--endpoint-group", each) for each in flags.endpoint_group]
+        named += [("--endpoint-group-strict", each) for each in flags.endpoint_group_strict]
         for flag, address in named:
             try:
                 endpoint = same_endpoint(address)

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from app.config.addresses import same_endpoint, split_address
+from app.config.addresses import check_address, same_endpoint
 from app.config.client_tls import is_identity
 from app.config.model import COMPRESSIONS, Compression, TlsVersion
 from app.config.yaml_file import YamlList, YamlMapping
@@ -111,7 +111,7 @@ class YamlReader:
     def is_address(self, text: str, key: str, line: int) -> bool:
         """Whether an endpoint can be asked at `text`."""
         try:
-            split_address(text)
+            check_address(text)
         except ValueError as error:
             self.problem(key, str(error), line=line)
             return False

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from app.config.addresses import split_address
+from app.config.addresses import check_address
 from app.config.yaml_file import NestedTooDeeply, check_depth
 
 SUFFIXES = (".json", ".yaml", ".yml")
@@ -58,7 +58,7 @@ def parse_targets(raw: bytes, *, json: bool) -> TargetList:
     for group in groups:
         for target in group.targets:
             try:
-                split_address(target)
+                check_address(target)
             except ValueError as error:
                 faults.append(str(error))
             else:

@@ -1,11 +1,13 @@
 """What all groups share, and what is put in from outside."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
 
+from app.config.addresses import DnsAddress
 from app.config.model import EndpointGroup
+from app.discovery.dns import Resolved
 from app.discovery.watcher import DirectoryWatcher
 from app.endpoints.metrics import EndpointMetrics
 from app.endpoints.model import EndpointChannel
@@ -30,9 +32,13 @@ class ChannelFactory(Protocol):
     """Makes the channel of an endpoint; it connects in `run`, not before.
 
     :param tls: the group's provider; None is plaintext.
+    :param name: that the certificate is verified against, unless the group sets one; empty: the host of
+        `address`.
     """
 
-    def __call__(self, group: EndpointGroup, address: str, tls: Provider | None) -> EndpointChannel: ...
+    def __call__(
+        self, group: EndpointGroup, address: str, tls: Provider | None, name: str
+    ) -> EndpointChannel: ...
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,3 +52,4 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     snapshots: Snapshots
     stagger: Stagger
     watcher: DirectoryWatcher
+    lookup: Callable[[DnsAddress], Awaitable[tuple[Resolved, ...]]]

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import anyio
 import anyio.abc
 import msgspec
 import structlog
 
+from app.config.addresses import parse_dns_address
 from app.config.model import EndpointGroup, Mode
+from app.discovery.dns import DnsSd
 from app.discovery.filesd import FileSd
 from app.endpoints.client_tls import client_material
 from app.endpoints.endpoint import Endpoint
@@ -23,6 +26,14 @@ log = structlog.get_logger()
 
 Displaced = MutableMapping[tuple[str, int], Endpoint]
 """Endpoints that have lost their place, by canonical address."""
+
+
+class Origin(NamedTuple):
+    """Where an address comes from: as it was written, and the name that its certificate is verified against
+    where that is not in the address itself."""
+
+    written: str
+    name: str
 
 
 class Group:
@@ -64,6 +75,14 @@ class Group:
             watcher=environment.watcher,
             metrics=environment.metrics.discovery,
         )
+        self._dns = DnsSd(
+            config.name,
+            lookup=environment.lookup,
+            interval=environment.settings.dns_interval,
+            metrics=environment.metrics.dns,
+        )
+        self._origins: dict[str, Origin] = {}
+        self._dns.replace(self._names())
 
     @property
     def name(self) -> str:
@@ -72,7 +91,7 @@ class Group:
     @property
     def looked(self) -> bool:
         """Whether discovery has looked once, or could not since the group crashed."""
-        return self._discovery.looked or self.crashed
+        return (self._discovery.looked and self._dns.looked) or self.crashed
 
     @property
     def asked_all(self) -> bool:
@@ -84,11 +103,22 @@ class Group:
 
     def claims(self) -> Claims:
         """The addresses that it names."""
+        found: list[str] = []
+        origins: dict[str, Origin] = {}
+        for written in self._written():
+            if not self._is_looked_up(written):
+                found.append(written)
+                origins.setdefault(written, Origin(written, ""))
+                continue
+            for resolved in self._dns.resolved(written):
+                found.append(resolved.address)
+                origins.setdefault(resolved.address, Origin(written, resolved.name))
+        self._origins = origins
         return Claims(
             group=self.name,
             tls=self.config.tls is not None,
-            addresses=(*self.config.endpoints, *self._discovery.addresses),
-            complete=self._discovery.looked,
+            addresses=tuple(found),
+            complete=self._discovery.looked and self._dns.looked,
             running=frozenset(address for address, each in self._endpoints.items() if not each.handed_over),
         )
 
@@ -109,13 +139,26 @@ class Group:
             if endpoint is not None:
                 yield endpoint
 
+    def _written(self) -> tuple[str, ...]:
+        """Addresses and names as the file, the flags and file SD have them."""
+        return (*self.config.endpoints, *self._discovery.addresses)
+
+    def _is_looked_up(self, written: str) -> bool:
+        # A group in the load-balancing sense looks its name up itself: it is one endpoint.
+        return written not in self.config.balanced and parse_dns_address(written) is not None
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(written for written in self._written() if self._is_looked_up(written))
+
     def discovery_failures(self) -> tuple[str, ...]:
-        """Files that were never read."""
-        return tuple(f"group {self.name}: {failure}" for failure in self._discovery.failures())
+        """Files that were never read, and names that were never found."""
+        failures = (*self._discovery.failures(), *self._dns.failures())
+        return tuple(f"group {self.name}: {failure}" for failure in failures)
 
     def refresh(self) -> None:
-        """Read the files of discovery again."""
+        """Read the files of discovery again, and look names up."""
         self._discovery.refresh()
+        self._dns.refresh()
 
     def update(self, config: EndpointGroup) -> None:
         """Go on with another configuration; `tls` must be the same."""
@@ -123,11 +166,13 @@ class Group:
             self._rename(config.name)
         self.config = config
         self._discovery.replace_patterns(config.sd_files)
+        self._dns.replace(self._names())
         self._describe_all()
 
     def _rename(self, name: str) -> None:
         log.info("group is called something else now", group=name, was=self.name)
         self._discovery.rename(name)
+        self._dns.rename(name)
         if self._provider is not None:
             self._environment.certificates.rename(self._provider, name)
         for endpoint in self._endpoints.values():
@@ -224,9 +269,14 @@ class Group:
 
     async def _follow_discovery(self) -> None:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._discovery.follow, self._on_claims)
+            tasks.start_soon(self._discovery.follow, self._files_changed)
+            tasks.start_soon(self._dns.follow, self._on_claims)
             await self._retired.wait()
             tasks.cancel_scope.cancel()
+
+    def _files_changed(self) -> None:
+        self._dns.replace(self._names())
+        self._on_claims()
 
     async def _follow_assignments(self, tasks: anyio.abc.TaskGroup) -> None:
         """Start endpoints until the group is retired."""
@@ -254,7 +304,9 @@ class Group:
     def _make(self, address: str) -> Endpoint:
         return Endpoint(
             address,
-            self._environment.channel_factory(self.config, address, self._provider),
+            self._environment.channel_factory(
+                self.config, address, self._provider, self._origins.get(address, Origin(address, "")).name
+            ),
             self._environment,
             state=self._first_state(address),
             secure=self._provider is not None,
@@ -297,4 +349,6 @@ class Group:
         self._environment.snapshots.changed()
 
     def _is_strict(self, address: str) -> bool:
-        return self.config.mode is Mode.STRICT or address in self.config.strict_endpoints
+        origin = self._origins.get(address)
+        written = address if origin is None else origin.written
+        return self.config.mode is Mode.STRICT or written in self.config.strict_endpoints

@@ -1,22 +1,18 @@
 """Which group an address belongs to when several name it. Pure."""
 
-import ipaddress
 from collections.abc import Sequence
 from functools import lru_cache
 
 import msgspec
 
-from app.config.addresses import split_address
+from app.config.addresses import same_endpoint
 
 
 @lru_cache(maxsize=65536)
 def canonical(address: str) -> tuple[str, int]:
     """The same for all ways to write an address: a plaintext group must not get what a TLS group names in
     other letters."""
-    host, port = split_address(address)
-    if ":" in host:
-        return ipaddress.IPv6Address(host).compressed, port
-    return host.lower().removesuffix("."), port
+    return same_endpoint(address)
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from app.discovery.dns import DnsMetrics
 from app.discovery.metrics import DiscoveryMetrics
 from app.endpoints.info import UNKNOWN_COMPONENT
 from app.endpoints.model import EndpointView, Labels, Snapshot, State
@@ -20,6 +21,7 @@ class EndpointMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.discovery = DiscoveryMetrics(registry)
+        self.dns = DnsMetrics(registry)
         self.duplicates = Counter(
             "crossrealm_endpoint_duplicates_total",
             "Addresses that a group named and did not get, since another group has them.",

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from app.config.model import EndpointGroup
+from app.discovery.dns import Lookups
 from app.discovery.watcher import DirectoryWatcher
 from app.endpoints.endpoint import Endpoint
 from app.endpoints.environment import Certificates, ChannelFactory, Environment
@@ -37,6 +38,7 @@ class Endpoints:
     lost their place, changed by `reconcile` and `run`.
 
     :param clock: seconds since the epoch.
+    :param lookups: of names in DNS; None: as the system does them.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Endpoints:
         channel_factory: ChannelFactory,
         metrics: EndpointMetrics,
         clock: Callable[[], float] = time.time,
+        lookups: Lookups | None = None,
     ) -> None:
         self._groups: list[Group] = []
         self._displaced: Displaced = {}
@@ -61,6 +64,7 @@ class Endpoints:
             snapshots=self._snapshots,
             stagger=Stagger(settings.info_interval),
             watcher=DirectoryWatcher(),
+            lookup=(lookups or Lookups()).look_up,
         )
         self._producers = Producers()
         self._duplicates: frozenset[Duplicate] = frozenset()

@@ -5,6 +5,7 @@ before the server has looked at the client's certificate.
 """
 
 import asyncio
+import os
 import socket
 import ssl
 import time
@@ -12,16 +13,20 @@ from collections.abc import Callable
 
 import anyio
 
-from app.config.addresses import split_address
+from app.config.addresses import joined, split_address
 from app.errors import CallError, Code, FailureKind, MaterialError
 from app.rpc.client_protocol import ClientProtocol
 from app.rpc.model import PeerTls
+from app.rpc.proxy import Proxy, connect_request, proxy_for, refused_by
 from app.tls.certificates import describe, pinned
 from app.tls.contexts import handshake_objects
 from app.tls.explain import HandshakeFailure, explain_handshake, refused_without_reason
 from app.tls.model import Material
 from app.tls.peer import Agreed, agreed
 from app.tls.provider import Provider
+
+MAX_PROXY_ANSWER = 16 * 1024
+"""Bytes of a proxy's answer to CONNECT."""
 
 
 class ConnectFailure(CallError):
@@ -103,6 +108,49 @@ async def tcp_connect(host: str, port: int, timeout: float) -> socket.socket:
     )
 
 
+def _proxy(host: str, port: int) -> Proxy | None:
+    try:
+        return proxy_for(host, port, os.environ)
+    except ValueError as error:
+        raise ConnectFailure(f"HTTPS_PROXY: {error}", FailureKind.CONNECT, "proxy") from None
+
+
+async def _tunnel(proxy: Proxy, host: str, port: int, timeout: float) -> socket.socket:
+    """A connected socket through an HTTP proxy. The proxy resolves the name.
+
+    :raises ConnectFailure: naming the proxy.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        sock = await tcp_connect(proxy.host, proxy.port, timeout)
+    except ConnectFailure as error:
+        raise ConnectFailure(f"the proxy {proxy}: {error.message}", error.kind, "proxy") from None
+    try:
+        with anyio.fail_after(timeout):
+            await loop.sock_sendall(sock, connect_request(proxy, host, port))
+            answer = b""
+            while not answer.endswith(b"\r\n\r\n"):
+                # Byte by byte: what follows the answer is the endpoint's, and is not to be read here.
+                byte = await loop.sock_recv(sock, 1)
+                answer += byte
+                if not byte or len(answer) > MAX_PROXY_ANSWER:
+                    break
+            refusal = refused_by(answer)
+    except (OSError, TimeoutError) as error:
+        refusal = str(error) or f"no answer within {timeout:g} s"
+    except BaseException:
+        sock.close()
+        raise
+    if refusal:
+        sock.close()
+        raise ConnectFailure(
+            f"the proxy {proxy} does not connect to {joined(host, port)}: {refusal}",
+            FailureKind.CONNECT,
+            "proxy",
+        )
+    return sock
+
+
 async def connect(
     address: str,
     *,
@@ -120,7 +168,11 @@ async def connect(
     :raises ConnectFailure: with the reason in words.
     """
     host, port = split_address(address)
-    sock = await tcp_connect(host, port, connect_timeout)
+    proxy = _proxy(host, port)
+    if proxy is None:
+        sock = await tcp_connect(host, port, connect_timeout)
+    else:
+        sock = await _tunnel(proxy, host, port, connect_timeout)
     try:
         if tls is None:
             return await _plaintext(sock, protocol, handshake_timeout)

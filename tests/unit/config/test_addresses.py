@@ -34,8 +34,8 @@ def test_takes_host_and_port(text: str, host: str, port: int) -> None:
         ("1.2.3.400:1", "neither"),
         ("a b:1", "white space"),
         ("-a:1", "neither"),
-        ("dns+a:1", "DNS discovery"),
-        ("dnssrv+_grpc._tcp.a:1", "DNS discovery"),
+        ("dns+a:1", "to look up"),
+        ("dnssrv+_grpc._tcp.a:1", "to look up"),
     ],
 )
 def test_says_what_is_wrong(text: str, says: str) -> None:

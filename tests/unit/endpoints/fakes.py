@@ -117,7 +117,9 @@ class FakeNetwork:
         self.answers: dict[str, bytes | Exception | Callable[[], Awaitable[object]]] = {}
         self.refuse: set[str] = set()
 
-    def channel(self, group: EndpointGroup, address: str, tls: Provider | None) -> FakeChannel:
+    def channel(
+        self, group: EndpointGroup, address: str, tls: Provider | None, name: str = ""
+    ) -> FakeChannel:
         if address in self.refuse:
             raise RuntimeError("a bug in the factory")
         made = FakeChannel(self, group.name, address, tls)

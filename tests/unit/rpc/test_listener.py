@@ -78,9 +78,11 @@ async def listening(
 
 
 @asynccontextmanager
-async def calling(port: int, tls: Provider | None = None, compression: str = "") -> AsyncIterator[Channel]:
+async def calling(
+    port: int, tls: Provider | None = None, compression: str = "", host: str = "127.0.0.1"
+) -> AsyncIterator[Channel]:
     channel = Channel(
-        f"127.0.0.1:{port}",
+        f"{host}:{port}",
         group="test",
         tls=tls,
         metrics=ClientMetrics(CollectorRegistry()),
