@@ -78,7 +78,7 @@ class Querier:
             ),
             certificates=certificates,
             channel_factory=self._channel,
-            metrics=EndpointMetrics(registry),
+            metrics=EndpointMetrics(registry, settings.connection_labels),
             lookups=self._lookups,
         )
         options = FanoutOptions(

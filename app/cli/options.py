@@ -12,6 +12,9 @@ from app.errors import ConfigError, Problem
 EXIT_CONFIG = 2
 EXIT_CODES = "Exit codes: 0 stopped as asked, 1 failed, 2 the configuration is at fault."
 
+HELP = {"help_option_names": ["-h", "--help", "--help-long", "--help-man"]}
+"""Context settings of the servers: as Thanos's commands are asked for help."""
+
 PUT_OFF = "crossrealm.problems"
 """Where a command finds what was wrong with its values, to report it together with all the rest."""
 

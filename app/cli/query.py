@@ -5,8 +5,9 @@ from typing import Any
 
 import rich_click as click
 
+from app.cli.compatibility import WARNINGS, deviations
 from app.cli.listeners import certificate_options, grpc_options, http_options, log_options
-from app.cli.options import DURATION, EXIT_CODES, PUT_OFF, SIZE, Choice, fail, many, option, options
+from app.cli.options import DURATION, EXIT_CODES, HELP, PUT_OFF, SIZE, Choice, fail, many, option, options
 from app.errors import ConfigError
 
 _COMMAND = "crossrealm query"
@@ -214,6 +215,13 @@ _QUERY = options(
         help="The querier's own labels, announced to queriers above. Repeatable.",
     ),
     many(
+        "query_conn_metric_label",
+        "--query.conn-metric.label",
+        metavar="NAME",
+        help="Labels of thanos_store_nodes_grpc_connections: external_labels, store_type. Default: both."
+        " Repeatable.",
+    ),
+    many(
         "query_replica_label",
         "--query.replica-label",
         metavar="NAMES",
@@ -252,7 +260,7 @@ _QUERY = options(
 )
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command(epilog=EXIT_CODES, context_settings=HELP)
 @_ENDPOINTS
 @_FLAG_TLS
 @_TLS
@@ -260,13 +268,14 @@ _QUERY = options(
 @_HTTP
 @_QUERY
 @log_options(_COMMAND)
+@deviations("query")
 @click.pass_context
 def query(ctx: click.Context, /, **given: Any) -> None:
     """Serve the Store API over all endpoints."""
     from app.config.query_flags import QueryFlags, query_settings
 
     try:
-        settings = query_settings(QueryFlags(**given), ctx.meta.get(PUT_OFF, ()))
+        settings = query_settings(QueryFlags(**given), ctx.meta.get(PUT_OFF, ()), ctx.meta.get(WARNINGS, ()))
         from app.querier import run_query
 
         sys.exit(run_query(settings))

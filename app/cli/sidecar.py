@@ -5,8 +5,9 @@ from typing import Any
 
 import rich_click as click
 
+from app.cli.compatibility import WARNINGS, deviations
 from app.cli.listeners import certificate_options, grpc_options, http_options, log_options
-from app.cli.options import DURATION, EXIT_CODES, PUT_OFF, SIZE, fail, option, options
+from app.cli.options import DURATION, EXIT_CODES, HELP, PUT_OFF, SIZE, fail, option, options
 from app.errors import ConfigError
 
 _COMMAND = "crossrealm sidecar"
@@ -93,20 +94,23 @@ _STORE = options(
 )
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command(epilog=EXIT_CODES, context_settings=HELP)
 @_PROMETHEUS
 @_STORE
 @certificate_options(_COMMAND)
 @grpc_options(_COMMAND)
 @http_options(_COMMAND)
 @log_options(_COMMAND)
+@deviations("sidecar")
 @click.pass_context
 def sidecar(ctx: click.Context, /, **given: Any) -> None:
     """Serve the Store API in front of one Prometheus."""
     from app.config.sidecar_flags import SidecarFlags, sidecar_settings
 
     try:
-        settings = sidecar_settings(SidecarFlags(**given), ctx.meta.get(PUT_OFF, ()))
+        settings = sidecar_settings(
+            SidecarFlags(**given), ctx.meta.get(PUT_OFF, ()), ctx.meta.get(WARNINGS, ())
+        )
         from app.sidecar.server import run_sidecar
 
         sys.exit(run_sidecar(settings))

@@ -187,6 +187,7 @@ class QuerySettings(ServerSettings, frozen=True, kw_only=True):
     :param info_interval: seconds between two Info calls.
     :param selector_labels: the querier's own labels, sorted by name.
     :param replica_labels: labels that tell replicas apart.
+    :param connection_labels: labels of the metric of connections.
     :param client_max_message_size: bytes of one message from an endpoint; Thanos's default is 2^31-1.
     :param compression: of gRPC messages to endpoints whose group does not say.
     :param resort_buffer: bytes that streams in the wrong order may hold per endpoint.
@@ -206,6 +207,7 @@ class QuerySettings(ServerSettings, frozen=True, kw_only=True):
     info_interval: float = 5.0
     selector_labels: tuple[tuple[str, str], ...] = ()
     replica_labels: tuple[str, ...] = ()
+    connection_labels: tuple[str, ...] = ("external_labels", "store_type")
     missing_endpoints: MissingEndpoints = MissingEndpoints.WARN
     client_max_message_size: int = 2**31 - 1
     compression: Compression = "none"

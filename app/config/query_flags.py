@@ -18,6 +18,8 @@ from app.config.model import (
 from app.config.selector_labels import parse_selector_label
 from app.errors import ConfigError, Problem
 
+CONNECTION_LABELS = ("external_labels", "store_type")
+"""Labels that the metric of connections can have."""
 FLAG_GROUP = "flags"
 """The name of the group that the endpoints of the flags make up."""
 
@@ -60,6 +62,7 @@ class QueryFlags(ListenerFlags, frozen=True, kw_only=True):
     endpoint_info_timeout: float = 5.0
     selector_label: tuple[str, ...] = ()
     query_replica_label: tuple[str, ...] = ()
+    query_conn_metric_label: tuple[str, ...] = ()
     query_missing_endpoints: str = "warn"
     query_resort_buffer: int = 256 * 1024 * 1024
 
@@ -89,22 +92,25 @@ _EXCLUSIVE = {
 }
 
 
-def query_settings(flags: QueryFlags, problems: Sequence[Problem] = ()) -> QuerySettings:
+def query_settings(
+    flags: QueryFlags, problems: Sequence[Problem] = (), warnings: Sequence[str] = ()
+) -> QuerySettings:
     """Settings of `crossrealm query`.
 
     :param problems: what is known to be wrong already.
+    :param warnings: what is to be said already.
     :raises ConfigError: with every fault of the flags and of the endpoints file.
     """
-    return _Reader(flags, problems).settings()
+    return _Reader(flags, problems, warnings).settings()
 
 
 class _Reader(ListenerReader):
     """Mutable: the problems and warnings found so far."""
 
-    def __init__(self, flags: QueryFlags, problems: Sequence[Problem]) -> None:
+    def __init__(self, flags: QueryFlags, problems: Sequence[Problem], warnings: Sequence[str]) -> None:
         super().__init__(flags, problems)
         self._flags = flags
-        self._warnings: list[str] = []
+        self._warnings = list(warnings)
 
     def settings(self) -> QuerySettings:
         flags = self._flags
@@ -115,6 +121,10 @@ class _Reader(ListenerReader):
         self.not_zero("--endpoint.info-timeout", flags.endpoint_info_timeout)
         self.not_zero("--store.sd-interval", flags.store_sd_interval)
         self.not_zero("--store.sd-dns-interval", flags.store_sd_dns_interval)
+        for name in flags.query_conn_metric_label:
+            if name not in CONNECTION_LABELS:
+                known = " and ".join(CONNECTION_LABELS)
+                self.problem("--query.conn-metric.label", f"{name!r} is not a label of it", f"{known} are")
         if flags.store_sd_dns_server:
             self._listen("--store.sd-dns-server", flags.store_sd_dns_server)
         if flags.store_sd_dns_resolver:
@@ -139,6 +149,7 @@ class _Reader(ListenerReader):
             unhealthy_timeout=flags.store_unhealthy_timeout,
             info_timeout=flags.endpoint_info_timeout,
             selector_labels=selector_labels,
+            connection_labels=tuple(dict.fromkeys(flags.query_conn_metric_label)) or CONNECTION_LABELS,
             # Repeated, or lists in one flag.
             replica_labels=tuple(
                 name.strip() for each in flags.query_replica_label for name in each.split(",") if name.strip()

@@ -32,13 +32,16 @@ class SidecarFlags(ListenerFlags, frozen=True, kw_only=True):
     sidecar_resort_buffer: int = 256 * 1024 * 1024
 
 
-def sidecar_settings(flags: SidecarFlags, problems: Sequence[Problem] = ()) -> SidecarSettings:
+def sidecar_settings(
+    flags: SidecarFlags, problems: Sequence[Problem] = (), warnings: Sequence[str] = ()
+) -> SidecarSettings:
     """Settings of `crossrealm sidecar`.
 
     :param problems: what is known to be wrong already.
+    :param warnings: what is to be said already.
     :raises ConfigError: with every fault of the flags and of the HTTP client's file.
     """
-    return _Reader(flags, problems).settings()
+    return _Reader(flags, problems).settings(tuple(warnings))
 
 
 def parse_min_time(text: str) -> MinTime:
@@ -68,7 +71,7 @@ class _Reader(ListenerReader):
         super().__init__(flags, problems)
         self._flags = flags
 
-    def settings(self) -> SidecarSettings:
+    def settings(self, warnings: tuple[str, ...]) -> SidecarSettings:
         flags = self._flags
         self._check_url()
         self.not_zero("--prometheus.get_config_interval", flags.prometheus_get_config_interval)
@@ -101,6 +104,7 @@ class _Reader(ListenerReader):
             max_series=flags.store_limits_request_series,
             max_samples=flags.store_limits_request_samples,
             resort_buffer=flags.sidecar_resort_buffer,
+            warnings=warnings,
         )
 
     def _check_url(self) -> None:

@@ -17,9 +17,16 @@ EXTERNAL_LABELS_LIMIT = 1000
 
 
 class EndpointMetrics:
-    """Mutable: instruments, fed by the endpoints and their groups alone."""
+    """Mutable: instruments, fed by the endpoints and their groups alone.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    :param connection_labels: labels of the metric of connections.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        connection_labels: tuple[str, ...] = ("external_labels", "store_type"),
+    ) -> None:
         self.discovery = DiscoveryMetrics(registry)
         self.dns = DnsMetrics(registry)
         self.duplicates = Counter(
@@ -48,7 +55,7 @@ class EndpointMetrics:
             registry=registry,
         )
         self._snapshot: Callable[[], Snapshot] = lambda: Snapshot(())
-        registry.register(_SnapshotCollector(self._shown))
+        registry.register(_SnapshotCollector(self._shown, connection_labels))
 
     def show(self, snapshot: Callable[[], Snapshot]) -> None:
         """Read states off this from now on."""
@@ -61,16 +68,17 @@ class EndpointMetrics:
 class _SnapshotCollector(Collector):
     """Not mutable; reads the snapshot of the moment."""
 
-    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+    def __init__(self, snapshot: Callable[[], Snapshot], connection_labels: tuple[str, ...]) -> None:
         self._snapshot = snapshot
+        self._connection_labels = connection_labels
 
     def describe(self) -> Iterable[Metric]:
-        return [_states(()), _connections(())]
+        return [_states(()), _connections((), self._connection_labels)]
 
     def collect(self) -> Iterator[Metric]:
         endpoints = self._snapshot().endpoints
         yield _states(endpoints)
-        yield _connections(endpoints)
+        yield _connections(endpoints, self._connection_labels)
 
 
 def _states(endpoints: Iterable[EndpointView]) -> GaugeMetricFamily:
@@ -85,22 +93,26 @@ def _states(endpoints: Iterable[EndpointView]) -> GaugeMetricFamily:
     return family
 
 
-def _connections(endpoints: Iterable[EndpointView]) -> GaugeMetricFamily:
+def _connections(endpoints: Iterable[EndpointView], names: tuple[str, ...]) -> GaugeMetricFamily:
     family = GaugeMetricFamily(
         "thanos_store_nodes_grpc_connections",
         "Endpoints that are asked, by external labels and component.",
-        labels=("external_labels", "store_type"),
+        labels=names,
     )
-    counts = Tally(_connection_labels(view) for view in endpoints if view.asked)
+    counts = Tally(_connection_labels(view, names) for view in endpoints if view.asked)
     for labels, count in counts.items():
         family.add_metric(labels, count)
     return family
 
 
-def _connection_labels(view: EndpointView) -> tuple[str, str]:
-    if view.info is None:
-        return "", UNKNOWN_COMPONENT
-    return external_labels_text(view.info.label_sets), view.info.component
+def _connection_labels(view: EndpointView, names: tuple[str, ...]) -> tuple[str, ...]:
+    values = {"external_labels": "", "store_type": UNKNOWN_COMPONENT}
+    if view.info is not None:
+        values = {
+            "external_labels": external_labels_text(view.info.label_sets),
+            "store_type": view.info.component,
+        }
+    return tuple(values[name] for name in names)
 
 
 def external_labels_text(label_sets: Iterable[Labels]) -> str:

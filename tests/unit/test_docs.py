@@ -16,14 +16,18 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _FLAG = re.compile(r"`(--?[a-zA-Z][a-zA-Z0-9._-]*)`")
 
 
-def flags_of(command: str) -> set[str]:
-    options = (each for each in cli.commands[command].params if isinstance(each, click.Option))
+def flags_of(command: str, *, hidden: bool = False) -> set[str]:
+    options = (
+        each
+        for each in cli.commands[command].params
+        if isinstance(each, click.Option) and (hidden or not each.hidden)
+    )
     return {name for option in options for name in (*option.opts, *option.secondary_opts)}
 
 
 def documented(command: str) -> set[str]:
     text = (ROOT / "docs/flags.md").read_text()
-    section = text.split(f"## crossrealm {command}\n")[1].split("\n## crossrealm ")[0]
+    section = text.split(f"## crossrealm {command}\n")[1].split("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `--")]
     return {flag for row in rows for flag in _FLAG.findall(row)}
 
@@ -68,7 +72,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_flags_that_pages_mention_exist(page: Path) -> None:
-    known = set().union(*(flags_of(command) for command in cli.commands)) | {"--help", "--version"}
+    known = set().union(*(flags_of(command, hidden=True) for command in cli.commands))
+    known |= {"--help", "--help-long", "--version"}
     mentioned = {flag.rstrip(".-") for flag in re.findall(r"(?<![\w-])--[a-zA-Z][\w.-]*", page.read_text())}
     assert sorted(mentioned - known - _OTHERS) == []
 
