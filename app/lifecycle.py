@@ -9,8 +9,7 @@ import math
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 import anyio
@@ -19,10 +18,10 @@ import msgspec
 import structlog
 from prometheus_client import CollectorRegistry
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from app.config.model import ServerSettings
-from app.errors import ConfigError, CrossrealmError, MaterialError, Problem, leaves
+from app.errors import ConfigError, CrossrealmError, Problem, leaves
+from app.reload import Reload
 from app.rpc.acceptor import bind
 from app.rpc.listener import Listener, ListenerOptions
 from app.rpc.model import Service
@@ -35,14 +34,14 @@ from app.tls.cache import CertificateCache
 from app.tls.metrics import TlsMetrics
 from app.tls.model import Role, TlsFiles, TlsPolicy
 from app.tls.provider import Provider
-from app.web.auth import BasicAuth
-from app.web.config import WebConfig, load_web_config
+from app.tls.usable import unusable
+from app.web.front import WebFront
+from app.web.reload import reload_route
 from app.web.server import HttpServer
 from app.web.site import make_site
 
 EXIT_OK, EXIT_FAILED = 0, 1
 LISTENER_GROUP = "listener"
-HTTP_GROUP = "http"
 
 log = structlog.get_logger()
 
@@ -84,8 +83,12 @@ class Server(Protocol):
     async def become_ready(self) -> None:
         """Runs beside the listeners; opens the gate, and may close it again."""
 
-    async def refresh(self) -> None:
-        """SIGHUP: read files again. Certificates are read by the lifecycle."""
+    async def refresh(self, trigger: str) -> None:
+        """Read files again. Certificates are read by the lifecycle.
+
+        :param trigger: who asks, for the log.
+        :raises ConfigError: with what is at fault; what was in force there stays.
+        """
 
     def stop(self) -> None:
         """No more new work, please: for load balancers, before connections are drained."""
@@ -128,11 +131,10 @@ async def _serve(settings: ServerSettings, make: Callable[[Environment], Server]
     certificates = CertificateCache(metrics=TlsMetrics(registry))
     async with anyio.create_task_group() as tasks:
         await tasks.start(certificates.run)
-        web = load_web_config(Path(settings.http.config_file)) if settings.http.config_file else WebConfig()
+        front = WebFront(settings.http.config_file, certificates)
         grpc_tls = _listener_provider(settings, certificates)
-        http_tls = _http_provider(web, certificates)
         server = make(Environment(registry, certificates))
-        await _check(server, [each for each in (grpc_tls, http_tls) if each])
+        await _check(server, [each for each in (grpc_tls, front.provider) if each])
         metrics = ServerMetrics(registry)
         with _bound(settings.grpc.address, settings.http.address) as (grpc_sockets, http_sockets):
             listener = Listener(
@@ -142,16 +144,32 @@ async def _serve(settings: ServerSettings, make: Callable[[Environment], Server]
                 options=_listener_options(settings),
                 metrics=metrics,
             )
-            site: ASGIApp = make_site(
-                server.ready, registry, index=server.index, routes=server.routes, headers=web.headers
-            )
-            if web.users:
-                site = BasicAuth(site, web.users)
-            http = HttpServer(site, http_sockets, tls=http_tls, metrics=metrics)
-            tasks.start_soon(LoopLag(registry).run)
             notifier = Notifier.of_environment()
+
+            async def read_front(trigger: str) -> None:
+                await front.reload(trigger)
+                http.replace_tls(front.provider)
+
+            reload = Reload(
+                [
+                    lambda _: notifier.reloading(),
+                    lambda _: certificates.refresh_all(),
+                    server.refresh,
+                    read_front,
+                    lambda _: notifier.reloaded(),
+                ]
+            )
+            site = make_site(
+                server.ready,
+                registry,
+                index=server.index,
+                routes=[*server.routes, reload_route(reload.run, enabled=settings.http.lifecycle)],
+                headers=front.headers,
+            )
+            http = HttpServer(front.guarded(site), http_sockets, tls=front.provider, metrics=metrics)
+            tasks.start_soon(LoopLag(registry).run)
             tasks.start_soon(notifier.run, server.ready)
-            code = await _until_signal(_Running(settings, server, certificates, listener, http, notifier))
+            code = await _until_signal(_Running(settings, server, listener, http, notifier, reload))
         tasks.cancel_scope.cancel()
     return code
 
@@ -159,10 +177,10 @@ async def _serve(settings: ServerSettings, make: Callable[[Environment], Server]
 class _Running(msgspec.Struct, frozen=True):
     settings: ServerSettings
     server: Server
-    certificates: CertificateCache
     listener: Listener
     http: HttpServer
     notifier: Notifier
+    reload: Reload
 
 
 async def _until_signal(running: _Running) -> int:
@@ -183,7 +201,7 @@ async def _until_signal(running: _Running) -> int:
                         http=settings.http.address,
                         tls=settings.grpc.tls is not None,
                     )
-                    await _wait_for_stop(signals, running)
+                    await _wait_for_stop(signals, running.reload, tasks)
                     server.stop()
                     await running.notifier.stopping()
                     log.info("stopping", grace=settings.grpc.grace_period)
@@ -204,16 +222,19 @@ async def _until_signal(running: _Running) -> int:
 Signals = AsyncIterator[signal.Signals]
 
 
-async def _wait_for_stop(signals: Signals, running: _Running) -> None:
+async def _wait_for_stop(signals: Signals, reload: Reload, tasks: anyio.abc.TaskGroup) -> None:
     async for received in signals:
         if received != signal.SIGHUP:
             log.info("signal", name=received.name)
             return
         log.info("SIGHUP: reading certificates and other files again")
-        await running.notifier.reloading()
-        await running.server.refresh()
-        await running.certificates.refresh_all()
-        await running.notifier.reloaded()
+        if not reload.requested:
+            tasks.start_soon(_reload, reload)
+
+
+async def _reload(reload: Reload) -> None:
+    with suppress(ConfigError):  # logged by who found it
+        await reload.run("SIGHUP")
 
 
 async def _drain(listener: Listener, grace: float, signals: Signals) -> bool:
@@ -261,12 +282,6 @@ def _listener_provider(settings: ServerSettings, certificates: CertificateCache)
     )
 
 
-def _http_provider(web: WebConfig, certificates: CertificateCache) -> Provider | None:
-    if web.files is None or web.policy is None:
-        return None
-    return certificates.provider(HTTP_GROUP, Role.SERVER, web.files, web.policy)
-
-
 def _listener_options(settings: ServerSettings) -> ListenerOptions:
     return ListenerOptions(
         max_connection_age=settings.grpc.max_connection_age,
@@ -283,18 +298,10 @@ async def _check(server: Server, listeners: Sequence[Provider]) -> None:
     """
     problems: list[Problem] = []
     for provider in listeners:
-        await usable(provider, f"the {provider.group} certificate", problems)
+        problems.extend(await unusable(provider, f"the {provider.group} certificate"))
     problems.extend(await server.check())
     if problems:
         raise ConfigError(problems)
-
-
-async def usable(provider: Provider, where: str, problems: list[Problem]) -> None:
-    """Note a problem if the material of `provider` cannot be used now."""
-    try:
-        await provider.fresh()
-    except MaterialError as error:
-        problems.append(Problem(where, str(error)))
 
 
 @contextmanager

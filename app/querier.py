@@ -7,6 +7,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 import structlog
+from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
 from app.config.addresses import DnsAddress, DnsKind, parse_dns_address, split_address
@@ -15,15 +16,16 @@ from app.discovery.dns import Lookups
 from app.endpoints.client_tls import client_material
 from app.endpoints.metrics import EndpointMetrics
 from app.endpoints.model import EndpointChannel, Snapshot
+from app.endpoints.reload import EndpointsReload, ReloadMetrics
 from app.endpoints.settings import EndpointSettings
 from app.endpoints.supervisor import Endpoints
-from app.errors import Problem
+from app.errors import ConfigError, Problem
 from app.fanout import warm_up
 from app.fanout.apis.proxies import Proxies
 from app.fanout.fanout import Fanout
 from app.fanout.metrics import FanoutMetrics
 from app.fanout.model import FanoutOptions
-from app.lifecycle import Environment, run_server, usable
+from app.lifecycle import Environment, run_server
 from app.readiness import Readiness
 from app.rpc.balanced import BalancedChannel
 from app.rpc.channel import Channel, ChannelOptions
@@ -32,8 +34,9 @@ from app.services import health, info, store
 from app.services.apis import METHODS, api_services, names, path
 from app.services.health import Health
 from app.services.reflection import Reflection
-from app.tls.model import ProviderStatus, Role
+from app.tls.model import ProviderStatus
 from app.tls.provider import Provider
+from app.tls.usable import unusable_clients
 from app.web.stores import stores_route
 
 INDEX = """crossrealm query
@@ -41,6 +44,7 @@ INDEX = """crossrealm query
 /-/healthy        200 while the process runs
 /-/ready          200 while it may be asked
 /metrics          metrics for Prometheus
+/-/reload         POST reads certificates and files again, with --web.enable-lifecycle
 /api/v1/stores    endpoints, their health and their certificates
 """
 
@@ -81,6 +85,7 @@ class Querier:
             metrics=EndpointMetrics(registry, settings.connection_labels),
             lookups=self._lookups,
         )
+        self._reload = self._endpoints_reload(registry)
         options = FanoutOptions(
             selector_labels=settings.selector_labels,
             replica_labels=settings.replica_labels,
@@ -130,6 +135,21 @@ class Querier:
             ),
         )
 
+    def _endpoints_reload(self, registry: CollectorRegistry) -> EndpointsReload | None:
+        """None where there is no file, or it is not to be followed."""
+        settings = self.settings
+        if not settings.source.path or not settings.endpoints_reload:
+            return None
+        return EndpointsReload(
+            settings.source,
+            settings.groups,
+            interval=settings.endpoints_reload_interval,
+            check=self._unusable,
+            apply=self.endpoints.reconcile,
+            watcher=self.endpoints.watcher,
+            metrics=ReloadMetrics(registry),
+        )
+
     # -- what the site shows
 
     def ready(self) -> tuple[bool, str]:
@@ -149,21 +169,33 @@ class Querier:
 
     async def check(self) -> list[Problem]:
         """With `--tls.startup=strict` the material of the endpoints must be usable."""
-        problems: list[Problem] = []
-        for group in self.settings.groups if self.settings.tls_startup_strict else ():
-            if group.tls is not None:
-                provider = self.certificates.provider(group.name, Role.CLIENT, *client_material(group.tls))
-                await usable(provider, f"group {group.name}", problems)
-                self.certificates.remove(provider)
-        return problems
+        return await self._unusable(self.settings.groups)
+
+    async def _unusable(self, groups: Sequence[EndpointGroup]) -> list[Problem]:
+        if not self.settings.tls_startup_strict:
+            return []
+        return await unusable_clients(
+            [(group.name, *client_material(group.tls)) for group in groups if group.tls is not None]
+        )
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Run the endpoints until cancelled."""
-        await self.endpoints.run(self.settings.groups, task_status=task_status)
+        """Run the endpoints until cancelled, and follow the file that names them."""
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(self.endpoints.run, self.settings.groups)
+            if self._reload is not None:
+                tasks.start_soon(self._reload.run)
+            task_status.started()
 
-    async def refresh(self) -> None:
-        """SIGHUP: read file SD again."""
+    async def refresh(self, trigger: str) -> None:
+        """Read the endpoints file and file SD again.
+
+        :raises ConfigError: with all that is wrong with the endpoints file; what was in force stays.
+        """
+        if not self.endpoints.running:
+            raise ConfigError([Problem(trigger, "the querier is starting or stopping")])
         self.endpoints.request_refresh()
+        if self._reload is not None:
+            await self._reload.reload(trigger)
 
     async def become_ready(self) -> None:
         """Compile the kernels, wait for the first round, and open the gate."""

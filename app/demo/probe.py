@@ -12,10 +12,16 @@ _READY_POLL = 0.1
 
 async def http_get(url: str) -> tuple[int, bytes]:
     """Status and body; 0 where nobody answered."""
+    return await http_ask("GET", url, _HTTP_TIMEOUT)
+
+
+async def http_ask(method: str, url: str, limit: float) -> tuple[int, bytes]:
+    """Status and body; 0 where nobody answered within `limit` seconds."""
 
     def get() -> tuple[int, bytes]:
         try:
-            with urllib.request.urlopen(url, timeout=_HTTP_TIMEOUT) as response:
+            request = urllib.request.Request(url, method=method)
+            with urllib.request.urlopen(request, timeout=limit) as response:
                 return response.status, response.read()
         except urllib.error.HTTPError as error:
             with error:

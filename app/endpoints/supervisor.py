@@ -147,6 +147,16 @@ class Endpoints:
         await self._first_round.wait()
 
     @property
+    def running(self) -> bool:
+        """Whether the groups can be changed."""
+        return self._tasks is not None
+
+    @property
+    def watcher(self) -> DirectoryWatcher:
+        """Of the files of discovery; others may subscribe too."""
+        return self._environment.watcher
+
+    @property
     def first_round_over(self) -> bool:
         """Whether `wait_first_round` would return at once."""
         return self._first_round.is_set()

@@ -74,7 +74,8 @@ def bind(address: str) -> list[socket.socket]:
 
 
 class Acceptor:
-    """Mutable: the listening sockets, closed by `stop_accepting`, and the handshakes in progress.
+    """Mutable: the listening sockets, closed by `stop_accepting`; the provider, changed by `replace_tls`; the
+    handshakes in progress.
 
     :param sockets: listening; owned by the acceptor from now on.
     :param tls: None is plaintext.
@@ -107,6 +108,10 @@ class Acceptor:
     @property
     def ports(self) -> list[int]:
         return [sock.getsockname()[1] for sock in self._sockets]
+
+    def replace_tls(self, tls: Provider | None) -> None:
+        """For handshakes from now on; None is plaintext."""
+        self._tls = tls
 
     async def run(self) -> None:
         """Accept until `stop_accepting`; returns when the handshakes in progress are over."""

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from app.config.model import SidecarSettings
 from app.endpoints.client_tls import client_material
 from app.errors import Problem
-from app.lifecycle import Environment, run_server, usable
+from app.lifecycle import Environment, run_server
 from app.rpc.model import Service
 from app.services import health, info
 from app.services.apis import api_services, names
@@ -27,6 +27,7 @@ from app.sidecar.own_labels import OwnLabels
 from app.sidecar.store import Store, StoreLimits
 from app.tls.model import Role
 from app.tls.provider import Provider
+from app.tls.usable import unusable
 
 GROUP = "prometheus"
 """What the certificates for Prometheus are listed under."""
@@ -99,10 +100,9 @@ class Sidecar:
 
     async def check(self) -> list[Problem]:
         """The certificates for Prometheus must be usable: there is nothing to serve without."""
-        problems: list[Problem] = []
-        if self._provider is not None:
-            await usable(self._provider, "the certificates for Prometheus", problems)
-        return problems
+        if self._provider is None:
+            return []
+        return await unusable(self._provider, "the certificates for Prometheus")
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Keep the connections to Prometheus, until cancelled."""
@@ -116,8 +116,8 @@ class Sidecar:
         self._warm = True
         self._announce()
 
-    async def refresh(self) -> None:
-        """SIGHUP: look at Prometheus now."""
+    async def refresh(self, _: str) -> None:
+        """Look at Prometheus now."""
         self._heartbeat.look_now()
 
     def stop(self) -> None:

@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import secrets
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import anyio
 import anyio.to_thread
@@ -21,23 +21,31 @@ _NOBODY = b"$2b$10$CwTycUXWue0Thq9StjUM0uJ8.UoY0sZ4p6WmF3m5R7Tn2F5QxHc1e"
 
 
 class BasicAuth:
-    """Mutable: the cache of digests, filled by `_right`."""
+    """Mutable: the cache of digests, filled by `_right`.
 
-    def __init__(self, app: ASGIApp, users: Mapping[str, str]) -> None:
+    :param users: name to bcrypt hash, as of now; empty: everybody is let in.
+    """
+
+    def __init__(self, app: ASGIApp, users: Callable[[], Mapping[str, str]]) -> None:
         self._app = app
-        self._users = dict(users)
+        self._users = users
         self._salt = secrets.token_bytes(32)
         self._known: OrderedDict[bytes, None] = OrderedDict()
         self._checks = anyio.Semaphore(2)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or await self._right(Headers(scope=scope).get("authorization", "")):
+        users = self._users()
+        if (
+            scope["type"] != "http"
+            or not users
+            or await self._right(users, Headers(scope=scope).get("authorization", ""))
+        ):
             await self._app(scope, receive, send)
             return
         refusal = PlainTextResponse("Unauthorized", 401, headers={"www-authenticate": "Basic"})
         await refusal(scope, receive, send)
 
-    async def _right(self, header: str) -> bool:
+    async def _right(self, users: Mapping[str, str], header: str) -> bool:
         kind, _, encoded = header.partition(" ")
         if kind.lower() != "basic":
             return False
@@ -45,7 +53,7 @@ class BasicAuth:
             name, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             return False
-        hashed = self._users.get(name)
+        hashed = users.get(name)
         digest = hashlib.blake2b(
             f"{name}\0{hashed}\0{password}".encode(), key=self._salt, digest_size=32
         ).digest()

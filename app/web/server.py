@@ -79,6 +79,10 @@ class HttpServer:
     def ports(self) -> list[int]:
         return self._acceptor.ports
 
+    def replace_tls(self, tls: Provider | None) -> None:
+        """For connections from now on; None is plain HTTP."""
+        self._acceptor.replace_tls(tls)
+
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serve until `drain` is over or the task is cancelled."""
         self._config.load()

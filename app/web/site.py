@@ -24,13 +24,13 @@ def make_site(
     *,
     index: str,
     routes: Sequence[Route] = (),
-    headers: Mapping[str, str] | None = None,
+    headers: Callable[[], Mapping[str, str]] = dict,
 ) -> Starlette:
     """The ASGI application.
 
     :param index: the text of the page that lists the paths.
     :param routes: beside those that every server has.
-    :param headers: to be added to every answer.
+    :param headers: to be added to every answer, as of now.
     """
 
     async def front(_: Request) -> Response:
@@ -60,7 +60,7 @@ def make_site(
         middleware=[
             Middleware(
                 BaseHTTPMiddleware,
-                dispatch=_observed(registry, {route.path for route in routes}, headers or {}),
+                dispatch=_observed(registry, {route.path for route in routes}, headers),
             ),
             Middleware(GZipMiddleware, minimum_size=1024),
         ],
@@ -68,7 +68,7 @@ def make_site(
 
 
 def _observed(
-    registry: CollectorRegistry, paths: set[str], headers: Mapping[str, str]
+    registry: CollectorRegistry, paths: set[str], headers: Callable[[], Mapping[str, str]]
 ) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
     """Middleware that counts and times requests, under Thanos's names."""
     requests = Counter("http_requests", "HTTP requests.", ("code", "handler", "method"), registry=registry)
@@ -88,7 +88,7 @@ def _observed(
         requests.labels(*labels).inc()
         duration.labels(*labels).observe(time.monotonic() - begun)
         response.headers["x-content-type-options"] = "nosniff"
-        response.headers.update(headers)
+        response.headers.update(headers())
         return response
 
     return observe

@@ -11,7 +11,7 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.demo.board import EndpointRow, rows
-from app.demo.probe import http_get
+from app.demo.probe import http_ask, http_get
 from app.demo.processes import Child, free_address, running_querier
 from app.demo.realms import Front
 
@@ -37,6 +37,11 @@ class Querier:
     async def get(self, path: str) -> tuple[int, bytes]:
         """Status and body; 0 where nobody answers."""
         return await http_get(self.http_url + path)
+
+    async def post(self, path: str) -> tuple[int, str]:
+        """Status and body; 0 where nobody answers."""
+        status, body = await http_ask("POST", self.http_url + path, 30.0)
+        return status, body.decode()
 
     async def stores(self) -> list[EndpointRow]:
         asked_at = time.time()

@@ -22,12 +22,16 @@ from tests.harness.stores import SMALL, RunningStore, store
 
 _POLL = 0.05
 
+Group = tuple[Mapping[str, Any] | None, Sequence[str]]
+"""`tls_config`, None for plaintext; addresses."""
+
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
     """What a scenario plays in.
 
     :param stores: by (realm, replica).
     :param endpoints: ``endpoints.yaml``.
+    :param groups: what is in it at the start: name -> (`tls_config` or None, addresses).
     """
 
     directory: Path
@@ -35,7 +39,14 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     front: Front | None
     stores: Mapping[tuple[str, str], RunningStore]
     endpoints: Path
+    groups: Mapping[str, Group]
     querier: Querier
+
+    def write_groups(self, groups: Mapping[str, Group]) -> None:
+        """Put another ``endpoints.yaml`` in place, in one rename."""
+        temporary = self.endpoints.with_suffix(".tmp")
+        write_endpoints(temporary, groups)
+        temporary.rename(self.endpoints)
 
     @property
     def datasets(self) -> list[Dataset]:
@@ -136,7 +147,7 @@ async def world(
                     )
                 )
         endpoints = directory / "endpoints.yaml"
-        groups: dict[str, tuple[Mapping[str, Any] | None, list[str]]] = {}
+        groups: dict[str, Group] = {}
         for name in (*realms, *plaintext):
             tls_config = made[name].tls_config() if name in made else None
             groups[name] = (tls_config, [stores[name, replica].address for replica in replicas])
@@ -154,5 +165,6 @@ async def world(
             front=front,
             stores=stores,
             endpoints=endpoints,
+            groups=groups,
             querier=running,
         )

@@ -110,9 +110,9 @@ async def client(
         CollectorRegistry(),
         index="paths",
         routes=[stores_route(shown.snapshot, shown.tls_status, hide_tls=hide_tls)],
-        headers={"x-added": "yes"},
+        headers=lambda: {"x-added": "yes"},
     )
-    app = BasicAuth(site, users) if users else site
+    app = BasicAuth(site, lambda: users or {})
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as made:
         yield made
 
