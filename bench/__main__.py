@@ -8,7 +8,7 @@ import sys
 import anyio
 import msgspec
 
-NAMES = ("series", "endpoints", "polling", "freshness", "memory", "sidecar")
+NAMES = ("series", "endpoints", "polling", "reload", "freshness", "memory", "sidecar")
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ SPAN = 30.0
 LAG = "crossrealm_event_loop_lag_seconds_bucket"
 
 
-async def _lag_buckets(url: str) -> dict[float, float]:
+async def lag_buckets(url: str) -> dict[float, float]:
     _, body = await http_get(f"{url}/metrics")
     return {
         float(sample.labels["le"]): sample.value
@@ -48,9 +48,9 @@ async def run(runs: int) -> list[Figure]:
         running = await stack.enter_async_context(querier(root, material, addresses))
         await anyio.sleep(SETTLE)
         process = psutil.Process(running.child.pid)
-        before, busy = await _lag_buckets(running.http_url), sum(process.cpu_times()[:2])
+        before, busy = await lag_buckets(running.http_url), sum(process.cpu_times()[:2])
         await anyio.sleep(SPAN)
-        after, busy = await _lag_buckets(running.http_url), sum(process.cpu_times()[:2]) - busy
+        after, busy = await lag_buckets(running.http_url), sum(process.cpu_times()[:2]) - busy
     endpoints = PROCESSES * EACH
     return [
         Figure(
