@@ -7,7 +7,7 @@ import rich_click as click
 from app.cli.options import EXIT_CODES
 from app.cli.query import query
 from app.cli.sidecar import sidecar
-from app.cli.tools import check_config, demo, warmup
+from app.cli.tools import check_config, demo, doctor, warmup
 
 
 def _version() -> str:
@@ -24,7 +24,7 @@ def cli() -> None:
     under load."""
 
 
-for _command in (query, sidecar, check_config, demo, warmup):
+for _command in (query, sidecar, check_config, doctor, demo, warmup):
     cli.add_command(_command)
 
 

@@ -22,6 +22,33 @@ def check_config(file: Path) -> None:
         fail(error)
 
 
+@click.command(
+    epilog="Exit codes: 0 all endpoints are well, 1 some are not, 2 the configuration is at fault."
+)
+@option(
+    "endpoints_config",
+    "--endpoints.config",
+    "--endpoint.sd-config-file",
+    metavar="FILE",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="File of endpoint groups, or one in Thanos's format.",
+)
+@option("--timeout", type=DURATION, default="10s", help="Time limit of each step with an endpoint.")
+@option("dns_server", "--store.sd-dns-server", metavar="HOST:PORT", default="", help="DNS server to ask.")
+@option("as_json", "--json/--no-json", default=False, help="Print one JSON object, nothing else.")
+def doctor(endpoints_config: Path, timeout: float, dns_server: str, as_json: bool) -> None:
+    """Reach every endpoint as the querier would, and say what is wrong with it."""
+    from app.doctor.main import run_doctor
+
+    try:
+        sys.exit(run_doctor(endpoints_config, timeout=timeout, json=as_json, dns_server=dns_server))
+    except ConfigError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
 @click.command(epilog=EXIT_CODES)
 @option("--duration", type=DURATION, default=None, help="How long; default: until Ctrl-C.")
 @option("as_json", "--json/--no-json", default=False, help="Print one JSON object at the end, nothing else.")

@@ -1,0 +1,1 @@
+"""`crossrealm doctor`: every endpoint reached as the querier would, and what is wrong with it."""
