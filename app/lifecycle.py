@@ -41,6 +41,7 @@ from app.web.server import HttpServer
 from app.web.site import make_site
 
 EXIT_OK, EXIT_FAILED = 0, 1
+SIGNAL = "SIGHUP"
 LISTENER_GROUP = "listener"
 
 log = structlog.get_logger()
@@ -146,6 +147,11 @@ async def _serve(settings: ServerSettings, make: Callable[[Environment], Server]
             )
             notifier = Notifier.of_environment()
 
+            async def read_certificates(trigger: str) -> None:
+                # A signal is for file systems whose stat does not tell: it can take a second for a thousand
+                # groups, for which no request should wait.
+                await (certificates.refresh_all if trigger == SIGNAL else certificates.refresh_changed)()
+
             async def read_front(trigger: str) -> None:
                 await front.reload(trigger)
                 http.replace_tls(front.provider)
@@ -153,7 +159,7 @@ async def _serve(settings: ServerSettings, make: Callable[[Environment], Server]
             reload = Reload(
                 [
                     lambda _: notifier.reloading(),
-                    lambda _: certificates.refresh_all(),
+                    read_certificates,
                     server.refresh,
                     read_front,
                     lambda _: notifier.reloaded(),
@@ -234,7 +240,7 @@ async def _wait_for_stop(signals: Signals, reload: Reload, tasks: anyio.abc.Task
 
 async def _reload(reload: Reload) -> None:
     with suppress(ConfigError):  # logged by who found it
-        await reload.run("SIGHUP")
+        await reload.run(SIGNAL)
 
 
 async def _drain(listener: Listener, grace: float, signals: Signals) -> bool:

@@ -27,11 +27,12 @@ async def _rows(running: Running) -> list[EndpointRow]:
     return rows(body, time.time())
 
 
-async def _until_connected(running: Running, count: int) -> list[EndpointRow]:
+async def _connected(running: Running, since: dict[str, float]) -> list[EndpointRow]:
+    """Wait until every group has the connections that it is to have, made after its time in `since`."""
     with anyio.fail_after(CONNECTED_WITHIN):
         while True:
             found = await _rows(running)
-            if len(found) == count and all(row.connected_at is not None for row in found):
+            if all((row.connected_at or -1.0) > since.get(row.group, 0.0) for row in found):
                 return found
             await anyio.sleep(0.5)
 
@@ -72,25 +73,25 @@ async def run(runs: int) -> list[Figure]:
         times: list[float] = []
         others = 0
         lag: dict[float, float] = {}
+        groups = [f"realm-{number}" for number in range(len(addresses))]
+        before = await _connected(running, {})
         for edited in range(-1, runs):
-            before = await _until_connected(running, len(addresses))
-            lag_before = await lag_buckets(running.http_url)
             _write(endpoints, material, addresses, edited)
-            begun = time.monotonic()
+            lag_before = await lag_buckets(running.http_url)
+            begun, at = time.monotonic(), time.time()
             status, body = await http_ask("POST", f"{running.http_url}/-/reload", 60.0)
             taken = time.monotonic() - begun
             assert status == 200, body
-            after = await _until_connected(running, len(addresses))
-            if edited < 0:
-                continue  # from one group to five hundred: everything is new
-            times.append(taken)
-            # The one before is changed back, so it is touched too.
-            meant = {f"realm-{edited}", f"realm-{edited - 1}"}
-            others += len(set(_touched(before, after)) - meant)
-            lag = {
-                bound: lag.get(bound, 0.0) + count - lag_before[bound]
-                for bound, count in (await lag_buckets(running.http_url)).items()
-            }
+            # The group that was edited before is changed back. At first all are new, but the one that goes on
+            # with the connection of the single group that there was.
+            meant = groups[1:] if edited < 0 else groups[max(0, edited - 1) : edited + 1]
+            after = await _connected(running, dict.fromkeys(meant, at))
+            if edited >= 0:
+                times.append(taken)
+                others += len(set(_touched(before, after)) - set(meant))
+                now = await lag_buckets(running.http_url)
+                lag = {bound: lag.get(bound, 0.0) + now[bound] - lag_before[bound] for bound in now}
+            before = after
     count, late = len(addresses), quantile(dict.fromkeys(lag, 0.0), lag, 0.99) * 1e3
     return [
         Figure(
