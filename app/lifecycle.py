@@ -29,7 +29,7 @@ from app.rpc.server_metrics import ServerMetrics
 from app.sd_notify import Notifier
 from app.telemetry import logs
 from app.telemetry.loop_lag import LoopLag
-from app.telemetry.registry import new_registry
+from app.telemetry.registry import new_registry, show_status
 from app.tls.cache import CertificateCache
 from app.tls.metrics import TlsMetrics
 from app.tls.model import Role, TlsFiles, TlsPolicy
@@ -59,6 +59,10 @@ class Environment(msgspec.Struct, frozen=True):
 
 class Server(Protocol):
     """What is served: `crossrealm query` or `crossrealm sidecar`."""
+
+    @property
+    def component(self) -> str:
+        """As Thanos names it."""
 
     @property
     def index(self) -> str:
@@ -173,6 +177,7 @@ async def _serve(settings: ServerSettings, make: Callable[[Environment], Server]
                 headers=front.headers,
             )
             http = HttpServer(front.guarded(site), http_sockets, tls=front.provider, metrics=metrics)
+            show_status(registry, server.component, lambda: server.ready()[0])
             tasks.start_soon(LoopLag(registry).run)
             tasks.start_soon(notifier.run, server.ready)
             code = await _until_signal(_Running(settings, server, listener, http, notifier, reload))

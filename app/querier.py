@@ -62,6 +62,7 @@ def run_query(settings: QuerySettings) -> int:
 class Querier:
     """Mutable: readiness and health, changed by the tasks below; made for one run. A `Server`."""
 
+    component = "query"
     index = INDEX
 
     def __init__(self, settings: QuerySettings, environment: Environment) -> None:

@@ -49,6 +49,7 @@ class Fanout:
         :param request: a SeriesRequest; what is not known in it goes to the endpoints as it is.
         :raises CallError: the request is not valid, or something is missing and the client wants all.
         """
+        begun = time.monotonic()
         asked = parsed(SeriesRequest, request)
         batch, limit = asked.response_batch_size, asked.limit
         warnings = Warnings(aborts(asked.partial_response_disabled, asked.partial_response_strategy))
@@ -82,6 +83,7 @@ class Fanout:
                     await merge.run()
                 except CallError as error:  # raised below, since a task group would wrap it
                     failure = error
+                self._metrics.took(time.monotonic() - begun, merge.written)
                 tasks.cancel_scope.cancel()
             if failure is not None:
                 raise failure

@@ -47,6 +47,8 @@ class Merge:
         self._sources = list(sources)
         self._batch = batch
         self._left = limit or math.inf
+        self.written = 0
+        """Series."""
         self._timeout = response_timeout or math.inf
         self._warnings = warnings
         self._send = send
@@ -218,6 +220,7 @@ class Merge:
             return
         arena = self._arena
         self._left -= groups
+        self.written += groups
         self._metrics.series.inc(groups)
         first = int(self._starts[groups])
         self._last_written = arena.key(int(arena.order[first - 1]))

@@ -2,6 +2,9 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+SERIES = (10, 100, 1000, 10_000, 100_000)
+"""Series that calls are told apart by, as Thanos does it."""
+
 
 class FanoutMetrics:
     """Mutable: instruments, fed by the fan-out."""
@@ -31,6 +34,14 @@ class FanoutMetrics:
             ("group",),
             registry=registry,
         )
+        # Under Thanos's name and labels. Samples are not counted where chunks are not decoded.
+        self.duration = Histogram(
+            "thanos_store_api_query_duration_seconds",
+            "How long Series calls took, by how many series they returned; samples_le is always +Inf.",
+            ("series_le", "samples_le"),
+            buckets=(0.1, 0.25, 0.75, 1.25, 1.75, 2.5, 3, 5, 10),
+            registry=registry,
+        )
         self.asked = Histogram(
             "crossrealm_fanout_endpoints_asked",
             "Endpoints that a request was sent to.",
@@ -38,3 +49,11 @@ class FanoutMetrics:
             buckets=(0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
             registry=registry,
         )
+
+    def took(self, seconds: float, series: int) -> None:
+        """A Series call is over.
+
+        :param series: that it returned.
+        """
+        label = next((str(bound) for bound in SERIES if series <= bound), "+Inf")
+        self.duration.labels(label, "+Inf").observe(seconds)

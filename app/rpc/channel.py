@@ -404,6 +404,7 @@ class Channel:
         for timer in self._timers.pop(connection, ()):
             timer.cancel()
         self._metrics.connections.labels(self.group, "draining").dec()
+        self._metrics.age.labels(self.group).observe(max(0.0, time.time() - connection.made_at))
         if not self._open:
             self._empty.set()
 

@@ -6,6 +6,10 @@ HANDLING = (0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120)
 """Seconds: buckets of how long calls take, as Thanos has them."""
 
 
+AGES = (1, 10, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
+"""Seconds: buckets of the age of connections."""
+
+
 class ClientMetrics:
     """Mutable: instruments, fed by the channels."""
 
@@ -26,6 +30,13 @@ class ClientMetrics:
             "crossrealm_client_connection_recycles_total",
             "Connections to endpoints that were replaced, by what made it necessary.",
             ("group", "reason"),
+            registry=registry,
+        )
+        self.age = Histogram(
+            "crossrealm_client_connection_age_seconds",
+            "How old a connection to an endpoint was when it was closed.",
+            ("group",),
+            buckets=AGES,
             registry=registry,
         )
         self.calls = Counter(

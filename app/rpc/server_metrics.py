@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from app.errors import Code
-from app.rpc.metrics import HANDLING
+from app.rpc.metrics import AGES, HANDLING
 from app.rpc.model import UNARY, Service
 
 
@@ -32,7 +32,7 @@ class ServerMetrics:
             "crossrealm_server_connection_age_seconds",
             "How old a connection was when it was closed.",
             ("listener",),
-            buckets=(1, 10, 60, 300, 900, 3600, 4 * 3600, 24 * 3600),
+            buckets=AGES,
             registry=registry,
         )
         self.streams = Gauge(

@@ -52,6 +52,7 @@ def run_sidecar(settings: SidecarSettings) -> int:
 class Sidecar:
     """Mutable: readiness and health, changed by the tasks below; made for one run. A `Server`."""
 
+    component = "sidecar"
     index = INDEX
     routes: Sequence[Route] = ()
 

@@ -93,7 +93,8 @@ def samples_of(series: Iterable[Series], start: int, end: int) -> Samples:
         labels = frozenset((label.name, label.value) for label in each.labels)
         assert labels not in found
         assert [label.name for label in each.labels] == sorted({name for name, _ in labels})
-        decoded = [sample for chunk in each.chunks if chunk.raw for sample in decode(chunk.raw.data)]
+        chunks = [chunk.raw.data for chunk in each.chunks if chunk.raw]
+        decoded = [sample for chunk in chunks for sample in decode(chunk, growing=True)]
         assert decoded == sorted(decoded)
         inside = [sample for sample in decoded if start <= sample[0] <= end]
         if inside:

@@ -41,7 +41,12 @@ def _distance_change(bits: _Reader) -> int:
     return _signed(bits.take(64), 64)
 
 
-def decode(chunk: bytes) -> list[tuple[int, float]]:
+def decode(chunk: bytes, *, growing: bool = False) -> list[tuple[int, float]]:
+    """The samples of a chunk.
+
+    :param growing: it may have been copied while a sample was appended, whose bits are there already and
+        which the count does not include yet.
+    """
     count = int.from_bytes(chunk[:2], "big")
     bits = _Reader(chunk[2:])
     raw = bits.uvarint()
@@ -58,5 +63,5 @@ def decode(chunk: bytes) -> list[tuple[int, float]]:
                     trailing = 64 - leading - (bits.take(6) or 64)
                 value ^= bits.take(64 - leading - trailing) << trailing
         samples.append((time, struct.unpack(">d", struct.pack(">Q", value))[0]))
-    assert len(bits.left) < 8 and "1" not in bits.left
+    assert growing or (len(bits.left) < 8 and "1" not in bits.left)
     return samples

@@ -76,7 +76,9 @@ async def replicas_meet(running: Stack, channel: grpc.aio.Channel) -> None:
     wanted = await own(running, start, end, "eu")
     both = [set(samples) for labels, samples in wanted.items() if {*matched} <= labels]
     assert len(both) == 2
-    decoded = {sample for chunk in series.chunks if chunk.raw for sample in decode(chunk.raw.data)}
+    decoded = {
+        sample for chunk in series.chunks if chunk.raw for sample in decode(chunk.raw.data, growing=True)
+    }
     assert both[0] | both[1] <= decoded
 
 
