@@ -163,9 +163,10 @@ def test_grafana_asks_the_querier_as_it_asks_thanos() -> None:
 
 def test_grafana_finds_its_dashboards() -> None:
     provisioned = yaml.safe_load((GRAFANA / "provisioning/dashboards/crossrealm.yaml").read_text())
-    (folder,) = (each["options"]["path"] for each in provisioned["providers"])
+    own, mixin = (each["options"]["path"] for each in provisioned["providers"])
     home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
-    assert home.startswith(f"{folder}/")
+    assert home.startswith(f"{own}/")
+    assert on_host("grafana", f"{mixin}/crossrealm.json").exists()
     assert on_host("grafana", home) in DASHBOARDS
 
 
