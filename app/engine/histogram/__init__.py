@@ -1,0 +1,1 @@
+"""Native histograms: the model, their arithmetic, and how they are stored and shown."""

@@ -1,0 +1,183 @@
+"""What goes into an evaluation and what comes out of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engine.histogram.model import FloatHistogram
+from app.engine.promql.ast import Matcher, Span
+
+Labels = tuple[tuple[str, str], ...]
+"""Names and values, sorted by name, none of the values empty."""
+
+METRIC_NAME = "__name__"
+STALE_BITS = 0x7FF0000000000002
+"""The bits of the NaN with which Prometheus marks the end of a series."""
+STALE = float(np.array([STALE_BITS], np.uint64).view(np.float64)[0])
+
+
+def is_stale(value: float) -> bool:
+    """Whether it is the staleness marker, which is another NaN than an ordinary one."""
+    return value != value and int(np.float64(value).view(np.uint64)) == STALE_BITS
+
+
+def labels_of(mapping: Mapping[str, str]) -> Labels:
+    """Sorted, without empty values, which mean absence."""
+    return tuple(sorted((name, value) for name, value in mapping.items() if value))
+
+
+class Series(msgspec.Struct, frozen=True):
+    """Raw samples of one series, in order, deduplicated.
+
+    :param times: (samples,) int64, milliseconds since the epoch, rising.
+    :param values: (samples,) float64; at a histogram's place its sum, or the staleness marker.
+    :param histograms: by position, where the series has native histograms.
+    """
+
+    labels: Labels
+    times: NDArray[np.int64]
+    values: NDArray[np.float64]
+    histograms: Mapping[int, FloatHistogram] = {}
+
+
+class Hints(msgspec.Struct, frozen=True):
+    """What a selector's surroundings let the stores save.
+
+    :param start: milliseconds; samples before are not needed.
+    :param range: of a range vector, milliseconds; 0 for an instant one.
+    :param func: function or aggregation right above.
+    """
+
+    start: int
+    end: int
+    step: int = 0
+    range: int = 0
+    func: str = ""
+    grouping: tuple[str, ...] = ()
+    by: bool = False
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """An element of an instant vector.
+
+    :param value: a float, or a histogram.
+    :param time: milliseconds since the epoch.
+    """
+
+    labels: Labels
+    value: "float | FloatHistogram"
+    time: int
+
+
+class Scalar(msgspec.Struct, frozen=True):
+    time: int
+    value: float
+
+
+class String(msgspec.Struct, frozen=True):
+    time: int
+    value: str
+
+
+class Vector(msgspec.Struct, frozen=True):
+    samples: Sequence[Sample]
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One series of a range vector.
+
+    :param times: (points,) int64, milliseconds since the epoch.
+    :param values: (points,) float64, undefined at a histogram's place.
+    :param histograms: by position.
+    """
+
+    labels: Labels
+    times: NDArray[np.int64]
+    values: NDArray[np.float64]
+    histograms: Mapping[int, FloatHistogram] = {}
+
+
+class Matrix(msgspec.Struct, frozen=True):
+    """Rows sorted by their labels."""
+
+    rows: Sequence[Row]
+
+
+Value = Scalar | String | Vector | Matrix
+
+
+class EvaluationError(Exception):
+    """The query is well formed, and cannot be answered: `execution` to HTTP clients."""
+
+
+class Annotations:
+    """Mutable: what an evaluation has to say beside its result, each text once, in order of appearance."""
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[str, Span | None], str] = {}
+
+    def warn(self, text: str, span: Span | None = None) -> None:
+        self._said.setdefault(("PromQL warning: " + text, span), "warning")
+
+    def info(self, text: str, span: Span | None = None) -> None:
+        self._said.setdefault(("PromQL info: " + text, span), "info")
+
+    def update(self, other: "Annotations") -> None:
+        for key, kind in other._said.items():
+            self._said.setdefault(key, kind)
+
+    def __bool__(self) -> bool:
+        return bool(self._said)
+
+    def texts(self, kind: str, query: str = "") -> list[str]:
+        """Of one kind, ``warning`` or ``info``; with line and column where the query is given."""
+        found: list[str] = []
+        for (text, span), said in self._said.items():
+            if said != kind:
+                continue
+            found.append(f"{text} ({position(query, span.start)})" if query and span is not None else text)
+        return list(dict.fromkeys(found))
+
+
+def position(query: str, at: int) -> str:
+    """Line and column, both from 1: ``1:14``."""
+    before = query[:at]
+    return f"{before.count(chr(10)) + 1}:{at - before.rfind(chr(10))}"
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """:param samples: how many a query may hold at once; 0: no limit."""
+
+    samples: int = 0
+
+
+class Query(msgspec.Struct, frozen=True):
+    """What to evaluate, and when.
+
+    :param start: milliseconds since the epoch; an instant query has `end` equal to it, and `step` 0.
+    :param lookback: milliseconds for which an instant selector sees a sample.
+    :param subquery_step: milliseconds, where a subquery names none.
+    :param delayed_name_removal: whether metric names are dropped only at the end.
+    :param closed_windows: whether windows include their first instant, as before Prometheus 3.
+    """
+
+    text: str
+    start: int
+    end: int
+    step: int = 0
+    lookback: int = 300_000
+    subquery_step: int = 60_000
+    delayed_name_removal: bool = False
+    closed_windows: bool = False
+    limits: Limits = Limits()
+
+
+class Storage(Protocol):
+    """Where the reference evaluator finds series; all of them are at hand."""
+
+    def select(self, matchers: Sequence[Matcher], start: int, end: int) -> Sequence[Series]:
+        """Series that match, sorted by labels, with the samples in `[start, end]`, milliseconds."""
+        ...
