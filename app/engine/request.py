@@ -1,0 +1,68 @@
+"""What the HTTP and gRPC fronts ask of the engine, and what they get."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from app.engine.model import Annotations, Value
+from app.engine.select.model import SelectOptions
+from app.rpc.model import Metadata
+
+
+class QueryRequest(msgspec.Struct, frozen=True):
+    """One query of a client.
+
+    :param start: milliseconds since the epoch; an instant query has `end` equal to it, and `step` 0.
+    :param step: milliseconds.
+    :param timeout: seconds, already cut to `--query.timeout`.
+    :param lookback: milliseconds; None: the flag's.
+    :param select: how series are fetched and merged.
+    :param metadata: forwarded to the endpoints: the tenant.
+    :param enforced: matchers that every selector gets: tenancy, or what the caller's identity may see.
+    """
+
+    text: str
+    start: int
+    end: int
+    step: int
+    timeout: float
+    select: SelectOptions
+    lookback: int | None = None
+    metadata: Metadata = ()
+    enforced: tuple[tuple[str, str, str], ...] = ()
+    stats: bool = False
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """:param warnings: of the endpoints: what is missing. The annotations are PromQL's own."""
+
+    value: Value
+    annotations: Annotations
+    warnings: Sequence[str] = ()
+    stats: Mapping[str, Any] | None = None
+
+
+class QueryTimeout(Exception):
+    """`timeout` of the API."""
+
+
+class QueryCanceled(Exception):
+    """`canceled` of the API."""
+
+
+class Engine(Protocol):
+    """Evaluates queries over the endpoints."""
+
+    async def query(self, request: QueryRequest) -> Answer:
+        """
+        :raises ParseError: the text is not PromQL.
+        :raises EvaluationError: it cannot be answered.
+        :raises QueryTimeout: it took longer than `timeout`.
+        :raises CallError: an endpoint failed, and partial answers are not wanted.
+        """
+        ...
+
+    def explain(self, request: QueryRequest) -> Mapping[str, Any]:
+        """A tree of ``name`` and ``children``: which path each node takes, and why."""
+        ...

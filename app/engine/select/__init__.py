@@ -1,0 +1,1 @@
+"""Series out of the endpoints: fetched, merged, deduplicated."""
