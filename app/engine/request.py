@@ -29,7 +29,7 @@ class QueryRequest(msgspec.Struct, frozen=True):
     timeout: float
     select: SelectOptions
     lookback: int | None = None
-    metadata: Metadata = ()
+    metadata: Metadata = {}
     enforced: tuple[tuple[str, str, str], ...] = ()
     stats: bool = False
 

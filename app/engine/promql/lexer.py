@@ -47,8 +47,8 @@ class Token(msgspec.Struct, frozen=True):
 
 
 KEYWORDS = AGGREGATIONS | frozenset(
-    "and or unless atan2 offset smoothed anchored by without on ignoring group_left group_right fill fill_left "
-    "fill_right bool start end step range max_of min_of".split()
+    "and or unless atan2 offset smoothed anchored by without on ignoring group_left group_right fill "
+    "fill_left fill_right bool start end step range max_of min_of".split()
 )
 _OPERATORS = frozenset("+ - * / % ^ == != <= < >= > </ >/ =~ !~ @".split())
 _IN_BRACKETS = frozenset({"step", "range", "max_of", "min_of"})
