@@ -12,8 +12,8 @@ from app.engine.promql.durations import DurationError, resolved
 from app.engine.promql.typecheck import matches
 
 AT_UNSAFE = frozenset(
-    "days_in_month day_of_month day_of_week day_of_year end hour minute month year predict_linear range start "
-    "step time timestamp".split()
+    "days_in_month day_of_month day_of_week day_of_year end hour minute month year predict_linear range "
+    "start step time timestamp".split()
 )
 """Functions whose result may change with the evaluation time although their arguments do not."""
 
@@ -85,7 +85,9 @@ def invariant(node: Expr) -> bool:
             return node.selector.at is not None
         case ast.SubqueryExpr():
             return node.at is not None
-        case ast.Call() if node.func == "timestamp" and isinstance(ast.unwrapped(node.args[0]), VectorSelector):
+        case ast.Call() if node.func == "timestamp" and isinstance(
+            ast.unwrapped(node.args[0]), VectorSelector
+        ):
             return invariant(ast.unwrapped(node.args[0]))
         case ast.Call() if node.func in AT_UNSAFE:
             return False

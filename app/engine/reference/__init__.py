@@ -109,7 +109,9 @@ def _raw(windows: list[Window]) -> Matrix:
 
 
 def _row(labels: Labels, points: Sequence[tuple[int, Number]]) -> Row:
-    histograms = {place: value for place, (_, value) in enumerate(points) if isinstance(value, FloatHistogram)}
+    histograms = {
+        place: value for place, (_, value) in enumerate(points) if isinstance(value, FloatHistogram)
+    }
     values = [0.0 if isinstance(value, FloatHistogram) else value for _, value in points]
     times = np.array([time for time, _ in points], np.int64)
     return Row(labels, times, np.array(values, np.float64), histograms)

@@ -152,7 +152,7 @@ class Aggregating:
         for members in self._groups(elements).values():
             for member in members:
                 offset = _offset(member.labels)
-                if (0 <= ratio and offset < ratio) or (ratio < 0 and offset >= 1 + ratio):
+                if (ratio >= 0 and offset < ratio) or (ratio < 0 and offset >= 1 + ratio):
                     found.append(member)
         return found
 

@@ -13,7 +13,16 @@ from app.engine.model import METRIC_NAME, Annotations, EvaluationError, Labels
 from app.engine.promql import ast
 from app.engine.promql.ast import Cardinality, VectorMatching
 from app.engine.promql.quoting import quoted
-from app.engine.reference.elements import METADATA, Element, Instant, label, only, with_label, without, written
+from app.engine.reference.elements import (
+    METADATA,
+    Element,
+    Instant,
+    label,
+    only,
+    with_label,
+    without,
+    written,
+)
 from app.engine.reference.histograms import reconciled
 from app.engine.reference.numbers import atan2, divide, modulo, power
 
@@ -89,9 +98,7 @@ class Binary:
         try:
             result, notes = (arithmetic.add if op == "+" else arithmetic.sub)(left, right)
         except HistogramMismatch:
-            self._annotations.warn(
-                f"incompatible bucket layout encountered for binary operator {op}", span
-            )
+            self._annotations.warn(f"incompatible bucket layout encountered for binary operator {op}", span)
             return None
         if op == "-":
             result = msgspec.structs.replace(result, reset_hint=ResetHint.GAUGE)
@@ -183,8 +190,9 @@ class Binary:
             other = found.setdefault(key, element)
             if other is not element:
                 pair = ", ".join(sorted((written(element.labels), written(other.labels))))
+                group = written(_match_labels(element.labels, matching))
                 raise EvaluationError(
-                    f"found duplicate series for the match group {written(_match_labels(element.labels, matching))} "
+                    f"found duplicate series for the match group {group} "
                     f"on the {'left' if swapped else 'right'} hand-side of the operation: [{pair}]"
                     ";many-to-many matching not allowed: matching labels must be unique on one side"
                 )
@@ -238,7 +246,5 @@ class _Matched:
                 "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
             )
         if result in seen:
-            raise EvaluationError(
-                "multiple matches for labels: grouping labels must ensure unique matches"
-            )
+            raise EvaluationError("multiple matches for labels: grouping labels must ensure unique matches")
         seen.add(result)

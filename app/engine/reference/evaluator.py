@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from app.engine.histogram import arithmetic
-from app.engine.histogram.model import FloatHistogram
 from app.engine.model import Annotations, EvaluationError, Labels, Query, Series
 from app.engine.prepare import Prepared, info_placed, info_selector, invariant, subquery_times
 from app.engine.promql import ast
@@ -96,9 +95,7 @@ class Evaluator:
             return self._vector(node, time)
         if id(node) not in self._kept:
             self._kept[id(node)] = self._vector(node, time)
-        return [
-            Element(each.labels, each.value, each.time, each.drop_name) for each in self._kept[id(node)]
-        ]
+        return [Element(each.labels, each.value, each.time, each.drop_name) for each in self._kept[id(node)]]
 
     def _is_invariant(self, node: Expr) -> bool:
         found = self._invariant.get(id(node))
@@ -161,12 +158,8 @@ class Evaluator:
         found = []
         for each in elements:
             labels = each.labels if self._delayed else without(each.labels, METADATA)
-            histogram = each.histogram
-            value: float | FloatHistogram
-            if histogram is not None:
-                value = arithmetic.mul(histogram, -1.0)
-            else:
-                value = -each.value  # type: ignore[operator]
+            value = each.value
+            value = -value if isinstance(value, float) else arithmetic.mul(value, -1.0)
             found.append(Element(labels, value, time, True))
         return found if self._delayed else self._unique(found)
 
@@ -235,8 +228,9 @@ class Evaluator:
     def _check_extended(self, node: ast.Call, selector: VectorSelector | None) -> None:
         for modifier, safe in EXTENDED_SAFE.items():
             if selector is not None and getattr(selector, modifier) and node.func not in safe:
+                functions = ", ".join(sorted(safe))
                 raise EvaluationError(
-                    f"{modifier} modifier can only be used with: {', '.join(sorted(safe))} - not with {node.func}"
+                    f"{modifier} modifier can only be used with: {functions} - not with {node.func}"
                 )
 
     # -- the end

@@ -23,8 +23,10 @@ def aggregated(
     """
     summing = (HistogramMean if average else HistogramSum)(named[0][1])
     found: FloatHistogram | None = None
+    name = named[0][0]
     try:
-        for name, histogram in named[1:]:
+        for at, histogram in named[1:]:
+            name = at
             summing.add(histogram)
         found = summing.result()
     except HistogramMismatch:

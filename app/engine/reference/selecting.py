@@ -131,9 +131,7 @@ def _between_floats(points: list[tuple[int, float]], at: int) -> float | None:
     return interpolated(points[after - 1], points[after], at, False)
 
 
-def gathered(
-    steps: Sequence[tuple[int, Instant]], start: int, end: int, seconds: float
-) -> list[Window]:
+def gathered(steps: Sequence[tuple[int, Instant]], start: int, end: int, seconds: float) -> list[Window]:
     """The windows of a subquery, out of its expression's values at each of its instants.
 
     Hints of counter resets are about samples next to each other, which these are not.

@@ -184,4 +184,3 @@ def _quantiles(
     name = ast.unwrapped(args[1])
     assert isinstance(name, ast.StringLiteral)
     return histograms.quantiles(name.value, qs)
-

@@ -1,4 +1,4 @@
-"""Windows that reach past their limits: `anchored` takes the value before the range, `smoothed` interpolates."""
+"""Windows that reach past their limits: `anchored` begins with the value before, `smoothed` interpolates."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -35,7 +35,8 @@ class Extended:
     def rate(self, window: Window) -> float | FloatHistogram | None:
         if window.floats and window.histograms:
             self._annotations.warn(
-                f"encountered a mix of histograms and floats for metric name {quoted(window.name)}", self._span
+                f"encountered a mix of histograms and floats for metric name {quoted(window.name)}",
+                self._span,
             )
             return None
         if window.floats:

@@ -35,7 +35,9 @@ def replaced(elements: Instant, to: str, template: str, source: str, expression:
             found.append(element)
             continue
         names = compiled.groupindex
-        value = _REFERENCE.sub(functools.partial(_referenced, match.groups(), match.group(0), names), template)
+        value = _REFERENCE.sub(
+            functools.partial(_referenced, match.groups(), match.group(0), names), template
+        )
         found.append(_relabelled(element, to, value))
     return found
 

@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from app.engine.histogram.arithmetic import detect_reset, equals
 from app.engine.histogram.model import FloatHistogram
@@ -60,7 +61,8 @@ class OverTime:
             return of_floats(window.values)
         if window.floats:
             self._annotations.warn(
-                f"encountered a mix of histograms and floats for metric name {quoted(window.name)}", self._span
+                f"encountered a mix of histograms and floats for metric name {quoted(window.name)}",
+                self._span,
             )
             return None
         named = [(window.name, histogram) for _, histogram in window.histograms]
@@ -103,18 +105,18 @@ class OverTime:
 
     def quantile_over_time(self, window: Window, q: float) -> float | None:
         if window.floats and not 0 <= q <= 1:
-            self._annotations.warn(
-                f"quantile value should be between 0 and 1, got {go_g(q)}", self._span
-            )
+            self._annotations.warn(f"quantile value should be between 0 and 1, got {go_g(q)}", self._span)
         return self._simple(window, lambda values: quantile(q, values))
 
     # -- single samples
 
     def first_over_time(self, window: Window) -> Number:
-        return min((*window.floats[:1], *window.histograms[:1]), key=lambda point: point[0])[1]
+        points: list[tuple[int, Number]] = [*window.floats[:1], *window.histograms[:1]]
+        return min(points, key=lambda point: point[0])[1]
 
     def last_over_time(self, window: Window) -> Number:
-        return max((*window.floats[-1:], *window.histograms[-1:]), key=lambda point: point[0])[1]
+        points: list[tuple[int, Number]] = [*window.floats[-1:], *window.histograms[-1:]]
+        return max(points, key=lambda point: point[0])[1]
 
     def ts_of_first_over_time(self, window: Window) -> float:
         return min(time for time, _ in (*window.floats[:1], *window.histograms[:1])) / 1000
@@ -140,7 +142,7 @@ class OverTime:
                 return None
             points = points[max(0, after - 1) :]
         values = [value for _, value in points]
-        return float(sum(counts(value, previous) for previous, value in zip(values, values[1:], strict=False)))
+        return float(sum(counts(value, previous) for previous, value in pairwise(values)))
 
     # -- regressions and smoothing
 

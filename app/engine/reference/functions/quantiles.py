@@ -59,7 +59,8 @@ class Histograms:
             return float(text.replace("Inf", "inf")) if text.strip() == text and "_" not in text else _bad()
         except ValueError:
             self._annotations.warn(
-                f'bucket label "le" is missing or has a malformed value of {quoted(text)}{self._shown(labels)}',
+                f'bucket label "le" is missing or has a malformed value of {quoted(text)}'
+                + self._shown(labels),
                 self._span,
             )
             return None

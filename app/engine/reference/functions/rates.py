@@ -1,6 +1,7 @@
 """`rate`, `increase`, `delta` and their instant forms: how much a window's samples went up."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -75,7 +76,7 @@ class Rates:
     def _float_increase(self, values: Sequence[float]) -> float:
         found = values[-1] - values[0]
         if self._counter:
-            for previous, value in zip(values, values[1:], strict=False):
+            for previous, value in pairwise(values):
                 if value < previous:
                     found += previous
         return found
