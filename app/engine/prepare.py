@@ -22,7 +22,6 @@ class Selection(msgspec.Struct, frozen=True):
     """What one selector needs of the stores.
 
     :param node: where in the query it stands.
-    :param matchers: those of the selector, and those that are enforced.
     :param hints: times in milliseconds; samples outside `[start, end]` are not needed.
     """
 
@@ -39,7 +38,7 @@ class Prepared(msgspec.Struct, frozen=True):
     selections: Sequence[Selection]
 
 
-def prepared(expr: Expr, query: Query, enforced: Sequence[Matcher] = ()) -> Prepared:
+def prepared(expr: Expr, query: Query) -> Prepared:
     """Fold what the query's own times decide, and find what it selects.
 
     :raises EvaluationError: a duration expression has no usable value.
@@ -49,9 +48,25 @@ def prepared(expr: Expr, query: Query, enforced: Sequence[Matcher] = ()) -> Prep
     except DurationError as error:
         raise EvaluationError(str(error)) from None
     expr = _folded(expr, query)
-    finding = _Finding(query, tuple(enforced))
+    finding = _Finding(query)
     finding.visit(expr, ())
     return Prepared(expr, query, tuple(finding.found.values()))
+
+
+def restricted(node: Expr, enforced: tuple[Matcher, ...]) -> Expr:
+    """With matchers added to every selector, before the one that the metric's name stands for."""
+    changes: dict[str, object] = {}
+    if isinstance(node, VectorSelector):
+        return msgspec.structs.replace(node, matchers=(*enforced, *node.matchers))
+    if isinstance(node, ast.Call) and node.func == "info" and len(node.args) == 1:
+        node = msgspec.structs.replace(node, args=(*node.args, info_selector(node)))
+    for field in node.__struct_fields__:
+        value = getattr(node, field)
+        if isinstance(value, ast.Expr):
+            changes[field] = restricted(value, enforced)
+        elif field == "args":
+            changes[field] = tuple(restricted(each, enforced) for each in value)
+    return msgspec.structs.replace(node, **changes) if changes else node
 
 
 def _folded(node: Expr, query: Query) -> Expr:
@@ -100,10 +115,9 @@ def invariant(node: Expr) -> bool:
 class _Finding:
     """Mutable: the selections found so far."""
 
-    def __init__(self, query: Query, enforced: tuple[Matcher, ...]) -> None:
+    def __init__(self, query: Query) -> None:
         self.found: dict[VectorSelector, Selection] = {}
         self._query = query
-        self._enforced = enforced
 
     def visit(self, node: Expr, path: tuple[Expr, ...], range_: int = 0) -> None:
         if isinstance(node, VectorSelector):
@@ -123,16 +137,15 @@ class _Finding:
         start, end = times(node, path, range_, self._query)
         func, grouping, by = _surroundings(path)
         hints = Hints(start, end, self._query.step, range_, func, grouping, by)
-        self.found[node] = Selection(node, (*matchers, *self._enforced), hints)
+        self.found[node] = Selection(node, matchers, hints)
 
     def _info(self, node: ast.Call, path: tuple[Expr, ...]) -> None:
         """Info series are wanted as of the time at which the first argument's first selector is."""
         selector = info_selector(node)
         matchers = info_matchers(selector.matchers)
         start, end = times(info_placed(node, selector), path, 0, self._query)
-        self.found[selector] = Selection(
-            selector, (*matchers, *self._enforced), Hints(start, end, self._query.step, func="info")
-        )
+        hints = Hints(start, end, self._query.step, func="info")
+        self.found[selector] = Selection(selector, matchers, hints)
 
 
 def info_selector(node: ast.Call) -> VectorSelector:

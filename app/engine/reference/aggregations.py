@@ -10,6 +10,7 @@ from app.engine.histogram.model import FloatHistogram
 from app.engine.model import METRIC_NAME, Annotations, EvaluationError, Labels
 from app.engine.promql import ast
 from app.engine.promql.printer import plain
+from app.engine.promql.quoting import is_text, quoted
 from app.engine.reference.elements import Element, Instant, label, only, with_label, without
 from app.engine.reference.histograms import aggregated
 from app.engine.reference.numbers import go_g, kahan, mean, quantile
@@ -157,8 +158,8 @@ class Aggregating:
         return found
 
     def _count_values(self, elements: Instant, name: str) -> Instant:
-        if not name:
-            raise EvaluationError(f'invalid label name "{name}"')
+        if not name or not is_text(name):
+            raise EvaluationError(f"invalid label name {quoted(name)}")
         names = self._names if self._node.without else self._names | {name}
         counts: dict[Labels, int] = {}
         for element in elements:

@@ -9,6 +9,7 @@ import re2
 from app.engine.model import METRIC_NAME, EvaluationError, Labels
 from app.engine.promql import ast
 from app.engine.promql.ast import Expr
+from app.engine.promql.quoting import is_text
 from app.engine.reference.elements import Element, Instant, label, with_label
 
 _REFERENCE = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))")
@@ -26,8 +27,7 @@ def replaced(elements: Instant, to: str, template: str, source: str, expression:
         compiled = re2.compile(f"^(?s:{expression})$", options)
     except re2.error:
         raise EvaluationError(f"invalid regular expression in label_replace(): {expression}") from None
-    if not to:
-        raise EvaluationError(f"invalid destination label name in label_replace(): {to}")
+    _check_name(to, "destination", "label_replace")
     found = []
     for element in elements:
         match = compiled.match(label(element.labels, source))
@@ -61,12 +61,17 @@ def joined(elements: Instant, to: str, separator: str, sources: Sequence[str]) -
     :raises EvaluationError: a label's name is empty.
     """
     for what, name in (*(("source", source) for source in sources), ("destination", to)):
-        if not name:
-            raise EvaluationError(f"invalid {what} label name in label_join(): {name}")
+        _check_name(name, what, "label_join")
     return [
         _relabelled(element, to, separator.join(label(element.labels, source) for source in sources))
         for element in elements
     ]
+
+
+def _check_name(name: str, what: str, function: str) -> None:
+    if not name or not is_text(name):
+        shown = name.encode("utf-8", "replace").decode()
+        raise EvaluationError(f"invalid {what} label name in {function}(): {shown}")
 
 
 def _relabelled(element: Element, name: str, value: str) -> Element:
