@@ -2,8 +2,21 @@
 
 import struct
 
-_FIELD = (0, 3, 6, 9, 12, 18, 25, 56, 64)
-"""How wide an integer is, by the number of ones before it."""
+_WIDTHS = (0, 3, 6, 9, 12, 18, 25, 56, 64)
+"""How wide an integer is, by the number of ones before it, which a zero ends, unless they are eight."""
+_WINDOW = 72
+"""Bits that hold any integer but one of 64, wherever in a byte it begins."""
+
+
+def _field(head: int) -> tuple[int, int, int]:
+    ones = f"{head:08b}0".index("0")
+    width = _WIDTHS[ones]
+    # Every width but the widest holds one more positive number than negative ones.
+    return min(ones + 1, 8), width, (1 << width - 1) - (width == 64) if width else 0
+
+
+_FIELDS = tuple(map(_field, range(256)))
+"""By the next eight bits: how many of them come before an integer, how wide it is, its highest value."""
 
 
 class BitReader:
@@ -11,17 +24,19 @@ class BitReader:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self._end = len(data) * 8
+        self._padded = data + bytes(_WINDOW // 8)
         self._position = 0
 
     @property
     def left(self) -> int:
         """Bits not read yet."""
-        return len(self._data) * 8 - self._position
+        return self._end - self._position
 
     def take(self, width: int) -> int:
         """An unsigned integer of so many bits, up to 64."""
         end = self._position + width
-        if end > len(self._data) * 8:
+        if end > self._end:
             raise ValueError("the chunk ends in the middle of a sample")
         window = int.from_bytes(self._data[self._position >> 3 : (end + 7) >> 3], "big")
         self._position = end
@@ -32,24 +47,38 @@ class BitReader:
         value: float = struct.unpack(">d", self.take(64).to_bytes(8, "big"))[0]
         return value
 
-    def _field(self) -> int:
-        ones = 0
-        while ones < 8 and self.take(1):
-            ones += 1
-        return _FIELD[ones]
-
     def unsigned(self) -> int:
         """A varbit integer from 0 to 2**64 - 1."""
-        return self.take(self._field())
+        byte, start = divmod(self._position, 8)
+        head = int.from_bytes(self._padded[byte : byte + 2], "big") >> (8 - start) & 0xFF
+        before, width, _ = _FIELDS[head]
+        self.take(before)
+        return self.take(width)
 
     def signed(self) -> int:
-        """A varbit integer of 64 bits; each width holds one more positive than negative number, but the
-        widest."""
-        width = self._field()
-        value = self.take(width)
-        if width == 64:
-            return value - (1 << 64) if value >> 63 else value
-        return value - (1 << width) if width and value > 1 << width - 1 else value
+        """A varbit integer of 64 bits."""
+        return self.signed_many(1)[0]
+
+    def signed_many(self, number: int) -> list[int]:
+        """So many varbit integers of 64 bits."""
+        found: list[int] = []
+        position = self._position
+        for _ in range(number):
+            # One slice for prefix and integer: chunks have tens of thousands of them.
+            byte, start = position >> 3, position & 7
+            window = int.from_bytes(self._padded[byte : byte + _WINDOW // 8], "big")
+            before, width, highest = _FIELDS[window >> (_WINDOW - 8 - start) & 0xFF]
+            position += before + width
+            if position > self._end:
+                raise ValueError("the chunk ends in the middle of a sample")
+            if width == 64:
+                self._position = position - width
+                value = self.take(width)
+            else:
+                value = window >> (_WINDOW - start - before - width) & ((1 << width) - 1)
+            found.append(value if value <= highest else value - (1 << width))
+        self._position = position
+        return found
 
 
 class XorFloat:

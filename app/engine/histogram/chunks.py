@@ -11,8 +11,10 @@ import struct
 from collections.abc import Iterator, Sequence
 
 import msgspec
+import numpy as np
 
 from app.engine.histogram.bitstream import BitReader, XorFloat
+from app.engine.histogram.floats import STALE_BITS, bits
 from app.engine.histogram.layout import at_schema
 from app.engine.histogram.model import CUSTOM_SCHEMA, FloatHistogram, ResetHint
 
@@ -21,11 +23,10 @@ HistogramSample = tuple[int, FloatHistogram | None]
 
 _HEADER = struct.Struct(">HB")
 _GAUGE = 0b11
-_STALE = struct.pack(">Q", 0x7FF0000000000002)
 _HIGHEST_SCHEMA = 8
 _KNOWN_SCHEMAS = range(-9, 53)
 _INDEXES = range(-(1 << 31), 1 << 31)
-_TIMES = range(-(1 << 63), 1 << 63)
+_HALF = 1 << 63
 
 
 class _Layout(msgspec.Struct, frozen=True):
@@ -64,8 +65,6 @@ def decode_histogram_chunk(data: bytes, *, floats: bool) -> list[HistogramSample
     for time, values in (
         _float_samples(reader, layout, number) if floats else _samples(reader, layout, number)
     ):
-        if time not in _TIMES:
-            raise ValueError(f"the chunk has a sample at {time}, which is no time")
         samples.append((time, None if values is None else _histogram(layout, values, hint)))
         hint = first if first is ResetHint.GAUGE else ResetHint.NOT_RESET
     return samples
@@ -149,12 +148,14 @@ def _read_bounds(reader: BitReader) -> tuple[float, ...]:
 
 
 def _is_stale(total: float) -> bool:
-    return struct.pack(">d", total) == _STALE
+    return bits(total) == STALE_BITS
 
 
 def _int64(value: int) -> int:
     """Wrapped around as Go's int64 is."""
-    return (value + (1 << 63)) % (1 << 64) - (1 << 63)
+    if -_HALF <= value < _HALF:
+        return value
+    return (value + _HALF) % (2 * _HALF) - _HALF
 
 
 class _Counter:
@@ -167,40 +168,49 @@ class _Counter:
         self._step = 0
 
     def advance(self, reader: BitReader) -> int:
-        self._step = _int64(self._step + reader.signed())
+        change = reader.signed()
+        if change:
+            self._step = _int64(self._step + change)
         self.value = _int64(self.value + self._step)
         return self.value
 
 
+class _Buckets:
+    """Mutable: the buckets of one sign. What is stored is a bucket's difference to the one below it, and of
+    that, as of any `_Counter`, the change of its difference to the sample before."""
+
+    def __init__(self, reader: BitReader, number: int) -> None:
+        self._values = np.array(reader.signed_many(number), np.int64)
+        self._steps = np.zeros(number, np.int64)
+
+    def advance(self, reader: BitReader) -> None:
+        self._steps += np.array(reader.signed_many(len(self._steps)), np.int64)
+        self._values += self._steps
+
+    def absolute(self) -> list[float]:
+        counts: list[float] = np.cumsum(self._values).astype(np.float64).tolist()
+        return counts
+
+
 def _samples(reader: BitReader, layout: _Layout, number: int) -> Iterator[tuple[int, _Values | None]]:
-    """Of a chunk of integers, whose buckets are stored as differences to the bucket before."""
+    """Of a chunk of integers."""
     time = _Counter(reader.signed())
     counts = [_Counter(reader.unsigned()) for _ in range(2)]
     total = XorFloat(reader.float())
-    positive = [_Counter(reader.signed()) for _ in layout.positive]
-    negative = [_Counter(reader.signed()) for _ in layout.negative]
+    positive, negative = _Buckets(reader, len(layout.positive)), _Buckets(reader, len(layout.negative))
     for position in range(number):
         if position:
             for stored in (time, *counts):
                 stored.advance(reader)
             # A staleness marker has no buckets.
             if not _is_stale(total.advance(reader)):
-                for stored in (*positive, *negative):
-                    stored.advance(reader)
+                positive.advance(reader)
+                negative.advance(reader)
         if _is_stale(total.value):
             yield time.value, None
             continue
         count, zero_count = (float(stored.value % (1 << 64)) for stored in counts)
-        yield time.value, (count, zero_count, total.value, _absolute(positive), _absolute(negative))
-
-
-def _absolute(buckets: Sequence[_Counter]) -> list[float]:
-    absolute: list[float] = []
-    last = 0
-    for bucket in buckets:
-        last = _int64(last + bucket.value)
-        absolute.append(float(last))
-    return absolute
+        yield time.value, (count, zero_count, total.value, positive.absolute(), negative.absolute())
 
 
 def _float_samples(reader: BitReader, layout: _Layout, number: int) -> Iterator[tuple[int, _Values | None]]:

@@ -25,6 +25,8 @@ _EXP = (
     -1.65339022054652515390e-06,
     4.13813679705723846039e-08,
 )
+STALE_BITS = 0x7FF0000000000002
+"""The bits of the NaN with which Prometheus marks the end of a series."""
 _SMALLEST_NORMAL = 2.0**-1022
 _LARGEST = math.ldexp(1 - 2**-53, 1024)
 
@@ -61,7 +63,7 @@ def close(a: float, b: float, tolerance: float) -> bool:
     """Whether they differ by less than `tolerance` times the sum of their sizes; two NaNs are close when both
     or neither are the staleness marker."""
     if a != a or b != b:
-        return a != a and b != b and (bits(a) == _STALE) == (bits(b) == _STALE)
+        return a != a and b != b and (bits(a) == STALE_BITS) == (bits(b) == STALE_BITS)
     if a == b:
         return True
     size = abs(a) + abs(b)
@@ -69,9 +71,6 @@ def close(a: float, b: float, tolerance: float) -> bool:
     if a == 0 or b == 0 or size < _SMALLEST_NORMAL:
         return distance < tolerance * _SMALLEST_NORMAL
     return distance / min(size, _LARGEST) < tolerance
-
-
-_STALE = 0x7FF0000000000002
 
 
 def _log(value: float) -> float:

@@ -82,7 +82,7 @@ def zero_bucket_up_to(
         count = h.zero_count
         count, lost, threshold = _swallow(h, h.positive, positive, threshold, (count, lost))
         count, lost, end = _swallow(h, h.negative, negative, threshold, (count, lost))
-        if end == threshold:
+        if not end > threshold:
             return count, threshold, lost
         # A negative bucket is cut: the positive ones have to be looked at again, up to its end.
         threshold = end

@@ -52,50 +52,39 @@ def kahan_add(so_far: Compensated, other: FloatHistogram) -> tuple[Compensated, 
     rest = so_far.rest or msgspec.structs.replace(
         h, zero_count=0.0, count=0.0, sum=0.0, positive={}, negative={}
     )
+    notes = Notes(collision, bounds_reconciled=h.custom and h.custom_values != other.custom_values)
     count, count_rest = increment(other.count, h.count, rest.count)
     total, total_rest = increment(other.sum, h.sum, rest.sum)
+    h = msgspec.structs.replace(h, count=count, sum=total, reset_hint=hint)
+    rest = msgspec.structs.replace(rest, count=count_rest, sum=total_rest, reset_hint=hint)
     if h.custom:
-        bounds, (positive, positive_rest) = _added_custom(h, rest, other)
-        reconciled = h.custom_values != other.custom_values
-        h = msgspec.structs.replace(
-            h, count=count, sum=total, positive=positive, custom_values=bounds, reset_hint=hint
-        )
-        rest = msgspec.structs.replace(
-            rest,
-            count=count_rest,
-            sum=total_rest,
-            positive=positive_rest,
-            custom_values=bounds,
-            reset_hint=hint,
-        )
-        return Compensated(h, rest), Notes(collision, bounds_reconciled=reconciled)
+        return _with_custom_buckets(h, rest, other), notes
+    return _with_exponential_buckets(h, rest, other), notes
+
+
+def _with_custom_buckets(h: FloatHistogram, rest: FloatHistogram, other: FloatHistogram) -> Compensated:
+    bounds, (positive, positive_rest) = _added_custom(h, rest, other)
+    return Compensated(
+        msgspec.structs.replace(h, positive=positive, custom_values=bounds),
+        msgspec.structs.replace(rest, positive=positive_rest, custom_values=bounds),
+    )
+
+
+def _with_exponential_buckets(h: FloatHistogram, rest: FloatHistogram, other: FloatHistogram) -> Compensated:
     h, widened, zero, lost = with_one_zero_bucket(h, other, rest)
     rest = widened or rest
-    zero_total = increment(lost, *increment(zero, h.zero_count, rest.zero_count))
+    zero_count, zero_rest = increment(lost, *increment(zero, h.zero_count, rest.zero_count))
     positive, positive_rest = _added(h, other, (h.positive, rest.positive), other.positive)
     negative, negative_rest = _added(h, other, (h.negative, rest.negative), other.negative)
     schema = min(h.schema, other.schema)
-    h = msgspec.structs.replace(
-        h,
-        schema=schema,
-        count=count,
-        sum=total,
-        zero_count=zero_total[0],
-        positive=positive,
-        negative=negative,
-        reset_hint=hint,
+    return Compensated(
+        msgspec.structs.replace(
+            h, schema=schema, zero_count=zero_count, positive=positive, negative=negative
+        ),
+        msgspec.structs.replace(
+            rest, schema=schema, zero_count=zero_rest, positive=positive_rest, negative=negative_rest
+        ),
     )
-    rest = FloatHistogram(
-        schema=schema,
-        zero_threshold=h.zero_threshold,
-        zero_count=zero_total[1],
-        count=count_rest,
-        sum=total_rest,
-        positive=positive_rest,
-        negative=negative_rest,
-        reset_hint=hint,
-    )
-    return Compensated(h, rest), Notes(collision)
 
 
 def _added_custom(
