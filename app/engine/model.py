@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engine.histogram.floats import STALE_BITS
 from app.engine.histogram.model import FloatHistogram
 from app.engine.promql.ast import Matcher, Span
 
@@ -20,9 +21,8 @@ FORCED_MONOTONIC = (
     "input to histogram_quantile needed to be fixed for monotonicity "
     "(see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)"
 )
-STALE_BITS = 0x7FF0000000000002
-"""The bits of the NaN with which Prometheus marks the end of a series."""
 STALE = float(np.array([STALE_BITS], np.uint64).view(np.float64)[0])
+"""The NaN with which Prometheus marks the end of a series."""
 
 
 def is_stale(value: float) -> bool:

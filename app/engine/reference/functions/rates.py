@@ -7,6 +7,7 @@ import msgspec
 
 from app.engine.histogram import arithmetic
 from app.engine.histogram.arithmetic import detect_reset
+from app.engine.histogram.layout import at_schema
 from app.engine.histogram.model import FloatHistogram, ResetHint
 from app.engine.model import Annotations
 from app.engine.promql.ast import Span
@@ -93,7 +94,7 @@ class Rates:
             combining.mixed()
             return None
         lowest = min(point.schema for point in (first, last, *schemas))
-        found = combining.sub(_at_schema(last, lowest), first)
+        found = combining.sub(last if last.custom else at_schema(last, lowest), first)
         if self._counter:
             previous = first
             for point in points[1:]:
@@ -140,10 +141,3 @@ class Rates:
             return None
         found = msgspec.structs.replace(found, reset_hint=ResetHint.GAUGE)
         return arithmetic.div(found, seconds) if self._per_second else found
-
-
-def _at_schema(histogram: FloatHistogram, schema: int) -> FloatHistogram:
-    """At the lowest resolution of all, so that it is reduced once."""
-    if histogram.custom or schema == histogram.schema:
-        return histogram
-    return arithmetic.add(histogram, FloatHistogram(schema=schema))[0]
