@@ -9,12 +9,13 @@ import anyio.to_thread
 import msgspec
 import structlog
 
+from app.config.query_options import QueryOptions
 from app.engine.cancelling import CancelFlag
 from app.engine.metrics import EngineMetrics
 from app.engine.model import Annotations, EvaluationError, Hints, Limits, Query, Series, Value
 from app.engine.prepare import Prepared, prepared, restricted
 from app.engine.promql.ast import Matcher, VectorSelector
-from app.engine.promql.features import NO_FEATURES, Features
+from app.engine.promql.features import NO_FEATURES, Features, features_of
 from app.engine.promql.parser import parse
 from app.engine.reference import run
 from app.engine.request import Answer, QueryRequest, QueryTimeout
@@ -42,6 +43,18 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     samples: int = 0
     slow: float = 0.0
     features: Features = NO_FEATURES
+
+
+def engine_options(options: QueryOptions) -> EngineOptions:
+    """As the flags have them."""
+    return EngineOptions(
+        lookback=round(options.lookback * 1000),
+        subquery_step=round(options.evaluation_interval * 1000),
+        selects=options.max_concurrent_select,
+        samples=options.max_samples,
+        slow=options.slow_query,
+        features=features_of(options.features),
+    )
 
 
 class Selects(Protocol):
