@@ -42,7 +42,7 @@ def decode_lane(data, chunks, offset, length, lane, start, end, times, values, o
     for chunk in range(chunks[lane], chunks[lane + 1]):
         if last >= end:
             break
-        out, last = decode_chunk(data, offset[chunk], length[chunk], last, end, times, bits, out)
+        out, last = decode_chunk(data, offset[chunk], length[chunk], last, end, False, times, bits, out)
         if out < 0:
             break
     return np.int64(out)

@@ -17,9 +17,17 @@ SIZES = 2
 MALFORMED = -1
 NO_ROOM = -2
 CANCELLED = -3
+NOT_FLOATS = -4
+"""There are histograms, which no kernel reads."""
 
 FARTHEST = 1 << 60
 """Milliseconds; samples farther from the epoch are left out, so that sums of times never overflow."""
+
+# Members of an AggrChunk, by field number: type (-1: absent), start and end of the data.
+MEMBER_TYPE, MEMBER_START, MEMBER_END = 0, 1, 2
+MEMBERS = 9
+RAW, COUNT, SUM, MIN, MAX, COUNTER = 3, 4, 5, 6, 7, 8
+AVERAGE = 0  # the sum divided by the count
 
 # How the lanes of a series are merged.
 PENALTY = 0

@@ -67,10 +67,11 @@ def sample_count(data, at, length):
 
 
 @kernel
-def decode_chunk(data, at, length, last, end, times, bits, out):
+def decode_chunk(data, at, length, last, end, repeated, times, bits, out):
     """Write the samples later than `last` and not later than `end`, in rising order of time.
 
     :param data: uint8, with `PADDING` bytes behind ``data[at : at + length]``.
+    :param repeated: whether samples at `last` are written too: downsampled counters end with one.
     :param times: int64, milliseconds since the epoch, filled from `out` on.
     :param bits: uint64, of the values, likewise.
     :returns: the position behind the last sample, or a negative code; and the last time, `end` where the
@@ -123,7 +124,7 @@ def decode_chunk(data, at, length, last, end, times, bits, out):
                 bit += width
             if bit > limit:
                 return np.int64(MALFORMED), last
-        if time > last:
+        if time > last or (repeated and time == last):
             if time > end:
                 return np.int64(out), end
             times[out] = time

@@ -149,19 +149,10 @@ def _without_odd(
     for row in odd.tolist():
         if cancel[0]:
             raise Cancelled
-        lanes: list[OddLane] = []
+        lanes = []
         for lane in range(int(found.lanes[row]), int(found.lanes[row + 1])):
             inside = slice(int(found.chunks[lane]), int(found.chunks[lane + 1]))
-            lanes.append(
-                list(
-                    zip(
-                        (found.kind[inside] == kernels.PLAIN).tolist(),
-                        found.offset[inside].tolist(),
-                        found.length[inside].tolist(),
-                        strict=True,
-                    )
-                )
-            )
+            lanes.append(OddLane(found.kind[inside], found.offset[inside], found.length[inside]))
         decoded[row] = decode_odd(data, lanes, columns.of(row), purpose)
     return _taken_out(found, odd), decoded
 

@@ -3,10 +3,10 @@
 import numpy as np
 
 from app.engine import kernels
-from app.engine.model import EvaluationError, Labels, Series
+from app.engine.model import EvaluationError, Series
 from app.engine.select.assembling import Cancelled
 from app.engine.select.intake import Bytes, Offsets
-from app.engine.select.model import ChunkTable
+from app.engine.select.model import ChunkTable, described
 
 BATCH_SAMPLES = 1 << 20
 """Decoded into one pair of arrays: what is left of a batch's room is given back before the next one."""
@@ -74,9 +74,3 @@ def _check(table: ChunkTable, row: int, code: int) -> None:
         raise Cancelled
     if code < 0:
         raise EvaluationError(f"a chunk of the series {described(table.columns.of(row))} cannot be read")
-
-
-def described(labels: Labels) -> str:
-    """``{__name__="up", job="a"}``, cut where it is very long."""
-    text = ", ".join(f'{name}="{value}"' for name, value in labels)
-    return f"{{{text[:300]}{'…' if len(text) > 300 else ''}}}"

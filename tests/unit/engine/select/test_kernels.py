@@ -161,14 +161,14 @@ def test_a_damaged_chunk_is_refused_and_not_read_past_its_end() -> None:
     for cut in range(len(whole)):
         data, _ = twins.padded(whole[:cut])
         times, values = np.empty(64, np.int64), np.empty(64, np.uint64)
-        out, _ = kernels.decode_chunk(data, 0, cut, -1, 2**60, times, values, 0)
+        out, _ = kernels.decode_chunk(data, 0, cut, -1, 2**60, False, times, values, 0)
         assert out == kernels.MALFORMED
 
 
 def test_a_chunk_is_not_decoded_into_too_small_an_array() -> None:
     data, _ = twins.padded(xor.encode([(1, 1.0), (2, 2.0)]))
     out, _ = kernels.decode_chunk(
-        data, 0, data.size - 16, 0, 9, np.empty(2, np.int64), np.empty(2, np.uint64), 1
+        data, 0, data.size - 16, 0, 9, False, np.empty(2, np.int64), np.empty(2, np.uint64), 1
     )
     assert out == kernels.NO_ROOM
 
