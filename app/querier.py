@@ -37,6 +37,7 @@ from app.services.reflection import Reflection
 from app.tls.model import ProviderStatus
 from app.tls.provider import Provider
 from app.tls.usable import unusable_clients
+from app.web.api.routes import routes
 from app.web.stores import stores_route
 
 INDEX = """crossrealm query
@@ -46,6 +47,7 @@ INDEX = """crossrealm query
 /metrics          metrics for Prometheus
 /-/reload         POST reads certificates and files again, with --web.enable-lifecycle
 /api/v1/stores    endpoints, their health and their certificates
+/api/v1/          the API of Prometheus and Thanos
 """
 
 log = structlog.get_logger()
@@ -96,7 +98,9 @@ class Querier:
         )
         metrics = FanoutMetrics(registry)
         fanout = Fanout(self.endpoints, options, metrics)
-        apis = Proxies(self.endpoints, options, metrics, {api: path(api) for api in METHODS}).answers()
+        proxies = Proxies(self.endpoints, options, metrics, {api: path(api) for api in METHODS})
+        apis = proxies.answers()
+        self.routes = self._http(fanout, proxies, registry)
         served = [store.NAME, info.NAME, health.NAME, *names(apis)]
         self.health = Health(served)
         self.services = [
@@ -162,9 +166,13 @@ class Querier:
     def tls_status(self) -> Sequence[ProviderStatus]:
         return [provider.status() for provider in self.certificates.providers()]
 
-    @property
-    def routes(self) -> Sequence[Route]:
-        return [stores_route(self.snapshot, self.tls_status, hide_tls=self.settings.http.hide_tls)]
+    def _http(self, fanout: Fanout, proxies: Proxies, registry: CollectorRegistry) -> Sequence[Route]:
+        http = self.settings.http
+        stores = stores_route(
+            self.snapshot, self.tls_status, hide_tls=http.hide_tls, prefix=http.route_prefix
+        )
+        # The first that matches answers, and `routes` ends with one for all that is not known.
+        return [stores, *routes(None, fanout, proxies, self.settings, registry)]
 
     # -- tasks
 
