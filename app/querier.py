@@ -41,7 +41,7 @@ from app.services.reflection import Reflection
 from app.tls.model import ProviderStatus
 from app.tls.provider import Provider
 from app.tls.usable import unusable_clients
-from app.web.api import routes as api
+from app.web.api.routes import routes
 from app.web.stores import stores_route
 
 INDEX = """crossrealm query
@@ -104,15 +104,13 @@ class Querier:
         fanout = Fanout(self.endpoints, options, metrics)
         proxies = Proxies(self.endpoints, options, metrics, {api: path(api) for api in METHODS})
         apis = proxies.answers()
-        self._engine = QueryEngine(
+        engine = QueryEngine(
             Selecting(self.endpoints, options, metrics, memory_limit=settings.query.max_memory),
             engine_options(settings.query),
             EngineMetrics(registry),
             threads=settings.query.max_concurrent,
         )
-        self._api = api.routes(
-            self._engine, fanout, proxies, settings, registry, features=features_of(settings.query.features)
-        )
+        self.routes = self._http(engine, fanout, proxies, registry)
         served = [store.NAME, info.NAME, health.NAME, *names(apis)]
         self.health = Health(served)
         self.services = [
@@ -178,10 +176,16 @@ class Querier:
     def tls_status(self) -> Sequence[ProviderStatus]:
         return [provider.status() for provider in self.certificates.providers()]
 
-    @property
-    def routes(self) -> Sequence[Route]:
-        stores = stores_route(self.snapshot, self.tls_status, hide_tls=self.settings.http.hide_tls)
-        return [stores, *self._api]
+    def _http(
+        self, engine: QueryEngine, fanout: Fanout, proxies: Proxies, registry: CollectorRegistry
+    ) -> Sequence[Route]:
+        http = self.settings.http
+        stores = stores_route(
+            self.snapshot, self.tls_status, hide_tls=http.hide_tls, prefix=http.route_prefix
+        )
+        features = features_of(self.settings.query.features)
+        # The first that matches answers, and `routes` ends with one for all that is not known.
+        return [stores, *routes(engine, fanout, proxies, self.settings, registry, features=features)]
 
     # -- tasks
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -17,6 +18,7 @@ from app.fanout.fanout import Fanout
 from app.web.api.envelope import CORS, nothing
 from app.web.api.gate import Gate
 from app.web.api.handling import Endpoint, Handler
+from app.web.api.journal import Journal
 from app.web.api.labels import Labels
 from app.web.api.language import Language
 from app.web.api.proxied import Proxied
@@ -48,12 +50,15 @@ def routes(
     :param engine: None: queries are not served.
     :param features: parts of PromQL that are switched on, for `/format_query` and `/parse_query`.
     :param now: seconds since the epoch.
+    :raises ConfigError: the journal of queries cannot be written.
     """
     options = settings.query
     paths: list[_Path] = []
     if engine is not None:
         gate = Gate(options.max_concurrent, registry)
-        queries = Queries(engine, gate, options, settings.replica_labels, now)
+        directory = options.active_query_path
+        journal = Journal(Path(directory), options.max_concurrent, now) if directory else None
+        queries = Queries(engine, gate, options, settings.replica_labels, now, journal)
         paths += [
             _Path("/query", BOTH, queries.instant),
             _Path("/query_range", BOTH, queries.range),
