@@ -59,7 +59,13 @@ class Fanout:
         with self._source.lease() as snapshot:
             replica_labels = list(asked.without_replica_labels)
             choice = self._choice(
-                snapshot, matchers, asked.min_time, asked.max_time, replica_labels, warnings, "Series"
+                snapshot,
+                matchers,
+                (asked.min_time, asked.max_time),
+                replica_labels,
+                context,
+                warnings,
+                "Series",
             )
             asked.response_batch_size = BATCH
             forwarded = bytes(asked)
@@ -114,15 +120,21 @@ class Fanout:
         self,
         snapshot: Snapshot,
         matchers: Sequence[Matcher],
-        min_time: int,
-        max_time: int,
+        times: tuple[int, int],
         replica_labels: Sequence[str],
+        context: RequestContext,
         warnings: Warnings,
         method: str,
     ) -> Choice:
         if not snapshot.endpoints and warnings.abort:
             raise CallError(Code.UNAVAILABLE, "No StoreAPIs available")
-        choice = choose(snapshot, matchers, min_time, max_time, frozenset(replica_labels))
+        choice = choose(
+            snapshot,
+            matchers,
+            *times,
+            frozenset(replica_labels),
+            store_matchers=context.store_matchers,
+        )
         self._metrics.asked.labels(method).observe(len(choice.asked))
         report_missing(choice, self._options.missing_endpoints, warnings, self._metrics, method)
         return choice
@@ -165,9 +177,9 @@ class Fanout:
             choice = self._choice(
                 snapshot,
                 matchers,
-                request.start,
-                request.end,
+                (request.start, request.end),
                 request.without_replica_labels,
+                context,
                 warnings,
                 method.rpartition("/")[2],
             )

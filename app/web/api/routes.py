@@ -1,0 +1,93 @@
+"""All paths of the API."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+from prometheus_client import CollectorRegistry
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Match, Route
+
+from app.config.model import QuerySettings
+from app.engine.request import Engine
+from app.fanout.fanout import Fanout
+from app.web.api.envelope import CORS, nothing
+from app.web.api.errors import ErrorKind
+from app.web.api.gate import Gate
+from app.web.api.handling import Endpoint, Handler
+from app.web.api.labels import Labels
+from app.web.api.queries import Queries
+
+API = "/api/v1"
+GET, BOTH = ("GET",), ("GET", "POST")
+
+
+class _Path(msgspec.Struct, frozen=True):
+    path: str
+    methods: tuple[str, ...]
+    handler: Handler
+    failed_call: ErrorKind = ErrorKind.EXECUTION
+
+
+def routes(
+    engine: Engine | None,
+    fanout: Fanout,
+    settings: QuerySettings,
+    registry: CollectorRegistry,
+    *,
+    now: Callable[[], float] = time.time,
+) -> list[Route]:
+    """Of the whole API; to be put behind those that are exempt from it.
+
+    :param engine: None: queries are not served.
+    :param now: seconds since the epoch.
+    """
+    options = settings.query
+    paths: list[_Path] = []
+    if engine is not None:
+        gate = Gate(options.max_concurrent, registry)
+        queries = Queries(engine, gate, options, settings.replica_labels, now)
+        paths += [
+            _Path("/query", BOTH, queries.instant),
+            _Path("/query_range", BOTH, queries.range),
+            _Path("/query_explain", BOTH, queries.explain_instant),
+            _Path("/query_range_explain", BOTH, queries.explain_range),
+        ]
+    labels = Labels(fanout, options, settings.replica_labels, now)
+    paths += [
+        _Path("/labels", BOTH, labels.names),
+        _Path("/label/{name}/values", GET, labels.values),
+        _Path("/series", BOTH, labels.series),
+    ]
+    return _routes(paths, settings)
+
+
+def _routes(paths: Sequence[_Path], settings: QuerySettings) -> list[Route]:
+    prefix = settings.http.route_prefix + API
+    cors = CORS if settings.http.cors else {}
+    found = [
+        Route(
+            prefix + each.path,
+            Endpoint(each.handler, cors=cors, failed_call=each.failed_call).answer,
+            methods=list(each.methods),
+        )
+        for each in paths
+    ]
+    return [*found, _rest(prefix, found, cors)]
+
+
+def _rest(prefix: str, known: Sequence[Route], cors: Mapping[str, str]) -> Route:
+    """What no path of the API answers: OPTIONS, which browsers ask before they ask, and mistakes."""
+
+    async def rest(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return nothing(cors)
+        partial = [route for route in known if route.matches(request.scope)[0] is Match.PARTIAL]
+        if partial:
+            allowed = ", ".join(sorted(set().union(*(route.methods or () for route in partial))))
+            return PlainTextResponse("Method Not Allowed", 405, headers={"allow": allowed, **cors})
+        return PlainTextResponse("404 page not found", 404, headers=cors)
+
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    return Route(prefix + "/{rest:path}", rest, methods=methods)
