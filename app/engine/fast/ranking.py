@@ -49,7 +49,7 @@ def _quantile(context: Context, expr: AggregateExpr, parameter: Values, grid: Gr
 
 
 def _ranked(context: Context, expr: AggregateExpr, parameter: Values, grid: Grid) -> Grid:
-    if not len(grid) or not (np.isnan(parameter).any() or parameter.max() >= 1):
+    if parameter.max() < 1:
         return empty(grid.labels, grid.steps)
     if np.isnan(parameter).any():
         raise EvaluationError("Parameter value is NaN")
