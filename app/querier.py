@@ -19,6 +19,10 @@ from app.endpoints.model import EndpointChannel, Snapshot
 from app.endpoints.reload import EndpointsReload, ReloadMetrics
 from app.endpoints.settings import EndpointSettings
 from app.endpoints.supervisor import Endpoints
+from app.engine.metrics import EngineMetrics
+from app.engine.promql.features import features_of
+from app.engine.querying import QueryEngine, engine_options
+from app.engine.select.fetch import Selecting
 from app.errors import ConfigError, Problem
 from app.fanout import warm_up
 from app.fanout.apis.proxies import Proxies
@@ -37,6 +41,7 @@ from app.services.reflection import Reflection
 from app.tls.model import ProviderStatus
 from app.tls.provider import Provider
 from app.tls.usable import unusable_clients
+from app.web.api.routes import routes
 from app.web.stores import stores_route
 
 INDEX = """crossrealm query
@@ -46,6 +51,7 @@ INDEX = """crossrealm query
 /metrics          metrics for Prometheus
 /-/reload         POST reads certificates and files again, with --web.enable-lifecycle
 /api/v1/stores    endpoints, their health and their certificates
+/api/v1/          the API of Prometheus and Thanos: query, query_range, labels, series, rules, ...
 """
 
 log = structlog.get_logger()
@@ -96,7 +102,15 @@ class Querier:
         )
         metrics = FanoutMetrics(registry)
         fanout = Fanout(self.endpoints, options, metrics)
-        apis = Proxies(self.endpoints, options, metrics, {api: path(api) for api in METHODS}).answers()
+        proxies = Proxies(self.endpoints, options, metrics, {api: path(api) for api in METHODS})
+        apis = proxies.answers()
+        engine = QueryEngine(
+            Selecting(self.endpoints, options, metrics, memory_limit=settings.query.max_memory),
+            engine_options(settings.query),
+            EngineMetrics(registry),
+            threads=settings.query.max_concurrent,
+        )
+        self.routes = self._http(engine, fanout, proxies, registry)
         served = [store.NAME, info.NAME, health.NAME, *names(apis)]
         self.health = Health(served)
         self.services = [
@@ -162,9 +176,16 @@ class Querier:
     def tls_status(self) -> Sequence[ProviderStatus]:
         return [provider.status() for provider in self.certificates.providers()]
 
-    @property
-    def routes(self) -> Sequence[Route]:
-        return [stores_route(self.snapshot, self.tls_status, hide_tls=self.settings.http.hide_tls)]
+    def _http(
+        self, engine: QueryEngine, fanout: Fanout, proxies: Proxies, registry: CollectorRegistry
+    ) -> Sequence[Route]:
+        http = self.settings.http
+        stores = stores_route(
+            self.snapshot, self.tls_status, hide_tls=http.hide_tls, prefix=http.route_prefix
+        )
+        features = features_of(self.settings.query.features)
+        # The first that matches answers, and `routes` ends with one for all that is not known.
+        return [stores, *routes(engine, fanout, proxies, self.settings, registry, features=features)]
 
     # -- tasks
 

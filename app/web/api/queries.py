@@ -1,6 +1,7 @@
 """`/query`, `/query_range` and how they would be evaluated."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import msgspec
 
@@ -15,6 +16,7 @@ from app.web.api.errors import ApiError, ErrorKind, bad_data
 from app.web.api.form import Form
 from app.web.api.gate import Gate
 from app.web.api.handling import Call
+from app.web.api.journal import Journal
 from app.web.api.matching import store_match_texts
 from app.web.api.parameters import MILLISECOND, NANOSECONDS, Range
 from app.web.api.tenancy import tenant_of
@@ -38,6 +40,7 @@ class Queries:
 
     :param replica_labels: those of the flags.
     :param now: seconds since the epoch.
+    :param journal: of the queries that run; None: it is not kept.
     """
 
     def __init__(
@@ -47,12 +50,14 @@ class Queries:
         options: QueryOptions,
         replica_labels: tuple[str, ...],
         now: Callable[[], float],
+        journal: Journal | None = None,
     ) -> None:
         self._engine = engine
         self._gate = gate
         self._options = options
         self._replica_labels = replica_labels
         self._now = now
+        self._journal = journal
 
     async def instant(self, call: Call) -> Result:
         """At one time, now unless it is given."""
@@ -74,8 +79,10 @@ class Queries:
 
     async def _answered(self, call: Call, request: QueryRequest) -> Result:
         limit = parameters.limit_of(call.form)
+        written = self._journal.running(request.text) if self._journal else nullcontext()
         async with self._gate.entered(request.timeout) as left:
-            answer = await self._engine.query(msgspec.structs.replace(request, timeout=left))
+            with written:
+                answer = await self._engine.query(msgspec.structs.replace(request, timeout=left))
         return _result(answer, call.form, limit)
 
     def _instant(self, call: Call) -> QueryRequest:
@@ -122,7 +129,7 @@ class Queries:
 
 
 def _result(answer: Answer, form: Form, limit: int) -> Result:
-    value, cut = truncated(answer.value, limit)
+    value, cut = truncated(answer.value, limit) if limit else (answer.found, False)
     warnings = [*answer.warnings]
     if cut:
         warnings.append(TRUNCATED)
