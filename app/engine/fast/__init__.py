@@ -16,6 +16,7 @@ from app.engine.fast.grid import Grid, Numbers, Steps
 from app.engine.fast.labels import LabelTable
 from app.engine.fast.output import is_instant, to_value, write_json
 from app.engine.fast.plan import FAST, REFERENCE, Node, Plan, explained, make_plan
+from app.engine.fast.warming import warm_up
 from app.engine.fast.workers import Workers, shared
 from app.engine.model import Annotations, Hints, Query, Scalar
 from app.engine.promql.ast import Expr, VectorSelector
@@ -33,6 +34,7 @@ __all__ = [
     "plan",
     "selectors",
     "to_value",
+    "warm_up",
     "write_json",
 ]
 
@@ -67,7 +69,7 @@ def evaluate(
     :return: a scalar only for an instant query; over a range it is a row without labels.
     :raises EvaluationError: the query cannot be answered.
     :raises NotServed: the data is for the reference path, as native histograms are.
-    :raises QueryCanceled: `cancel` was set.
+    :raises Cancelled: `cancel` was set.
     """
     query = plan.query
     context = Context(query, tables, cancel, annotations, workers or shared())

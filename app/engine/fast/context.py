@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engine.cancelling import Cancelled
 from app.engine.fast.labels import Texts
 from app.engine.fast.workers import Workers
 from app.engine.model import Annotations, EvaluationError, Query
-from app.engine.request import QueryCanceled
 from app.engine.select.model import ChunkTable
 
 TOO_MANY_SAMPLES = "query processing would load too many samples into memory in query execution"
@@ -41,10 +41,10 @@ class Context:
 
     def check(self) -> None:
         """
-        :raises QueryCanceled: somebody set the flag; what kernels left behind is then undefined.
+        :raises Cancelled: somebody set the flag; what kernels left behind is then undefined.
         """
         if self.cancel[0]:
-            raise QueryCanceled
+            raise Cancelled
 
     def charge(self, samples: int) -> None:
         """

@@ -23,7 +23,7 @@ class Evaluator:
         """
         :raises EvaluationError: the query cannot be answered.
         :raises NotServed: the data is for the reference path.
-        :raises QueryCanceled: the cancel flag was set.
+        :raises Cancelled: the cancel flag was set.
         """
         self._context.check()
         if node.once and steps.count > 1:

@@ -10,14 +10,11 @@ from app.engine.fast.context import Context
 from app.engine.fast.grid import Grid, Values
 from app.engine.fast.notes import go_g
 from app.engine.kernels.buckets import bucket_quantiles
+from app.engine.model import Forced
 from app.engine.promql.ast import Call, unwrapped
 from app.engine.promql.quoting import quoted
 
 _LE = "le"
-_MONOTONICITY = (
-    "input to histogram_quantile needed to be fixed for monotonicity"
-    " (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)"
-)
 _DECIMAL = re.compile(r"[+-]?(\d(_?\d)*)?(\.(\d(_?\d)*)?)?([eE][+-]?\d+)?", re.ASCII)
 _INFINITIES = frozenset({"inf", "infinity"})
 
@@ -64,7 +61,7 @@ def quantile(context: Context, call: Call, quantiles: Values, grid: Grid) -> Gri
     starts = np.searchsorted(groups[order], np.arange(count + 1)).astype(np.int64)
     out = np.empty((count, grid.steps.count))
     filled = np.zeros((count, grid.steps.count), np.bool_)
-    forced = np.zeros(grid.steps.count, np.uint8)
+    forced = np.tile([0.0, np.inf, -np.inf, 0.0], (grid.steps.count, 1))
     bucket_quantiles(
         quantiles,
         order,
@@ -78,8 +75,10 @@ def quantile(context: Context, call: Call, quantiles: Values, grid: Grid) -> Gri
         context.cancel,
     )
     context.check()
-    if forced.any():
-        context.annotations.info(_MONOTONICITY, span)
+    for step in np.flatnonzero(forced[:, 0]).tolist():
+        time = int(grid.steps.times[step])
+        times, low, high, most = forced[step].tolist()
+        context.annotations.forced_monotonic("", span, Forced(time, time, low, high, most, int(times)))
     first = np.full(count, len(grid), np.intp)
     np.minimum.at(first, groups, np.arange(len(grid)))
     return Grid(labels.take(first), out, filled, grid.steps).nameless()

@@ -12,6 +12,7 @@ from app.engine.fast.grid import Grid
 from app.engine.fast.labels import Ids
 from app.engine.model import EvaluationError
 from app.engine.promql.ast import Call, StringLiteral, unwrapped
+from app.engine.promql.quoting import is_text
 
 _REFERENCE = re.compile(r"\$(?:(\$)|([A-Za-z0-9_]+)|\{([A-Za-z0-9_]+)\})")
 
@@ -26,9 +27,9 @@ def relabeled(context: Context, call: Call, grid: Grid) -> Grid:
     labels = grid.labels
     if call.func == "label_join":
         target, separator, *sources = texts
-        _check_name(target, "label_join", "destination")
         for source in sources:
             _check_name(source, "label_join", "source")
+        _check_name(target, "label_join", "destination")
         columns = np.stack([labels.column(source) for source in sources], axis=1) if sources else None
         if columns is None:
             ids = np.zeros(len(grid), np.int32)
@@ -59,8 +60,9 @@ def _mapped(rows: Ids, make: Callable[[tuple[int, ...]], int]) -> Ids:
 
 
 def _check_name(name: str, func: str, what: str) -> None:
-    if not name or any(0xD800 <= ord(char) < 0xE000 for char in name):
-        raise EvaluationError(f"invalid {what} label name in {func}(): {name}")
+    if not name or not is_text(name):
+        shown = name.encode("utf-8", "replace").decode()
+        raise EvaluationError(f"invalid {what} label name in {func}(): {shown}")
 
 
 def _matcher(pattern: str) -> Callable[[str], Any]:

@@ -23,9 +23,13 @@ def _almost_equal(left, right):
 
 
 @kernel
-def _straighten(counts, size):
-    """Make counts rise with the bounds; whether any had to be raised by more than rounding explains."""
-    forced = False
+def _straighten(bounds, counts, size):
+    """Make counts rise with the bounds.
+
+    :return: the lowest and the highest bound whose count had to be raised by more than rounding explains,
+        and by how much at most; 0 where none had to.
+    """
+    low, high, most = np.inf, -np.inf, 0.0
     before = counts[0]
     for at in range(1, size):
         now = counts[at]
@@ -35,10 +39,12 @@ def _straighten(counts, size):
             counts[at] = before
         elif now < before:
             counts[at] = before
-            forced = True
+            low = min(low, bounds[at])
+            high = max(high, bounds[at])
+            most = max(most, before - now)
         else:
             before = now
-    return forced
+    return low, high, most
 
 
 @float_kernel
@@ -76,7 +82,8 @@ def bucket_quantiles(quantiles, order, starts, limits, values, present, out, fil
     :param starts: (histograms + 1,) int64, positions in `order`.
     :param limits: (series,) float64, the bound of each row.
     :param out: (histograms, steps) float64; `filled` (uint8) where there is any bucket.
-    :param forced: (steps,) uint8, set where counts did not rise with the bounds.
+    :param forced: (steps, 4) float64: how many histograms had counts that did not rise with the bounds, and
+        the least, the greatest and the most of `_straighten`.
     """
     widest = 0
     for group in range(starts.size - 1):
@@ -110,6 +117,10 @@ def bucket_quantiles(quantiles, order, starts, limits, values, present, out, fil
             elif bounds[size - 1] != np.inf:
                 out[group, step] = np.nan
             else:
-                if _straighten(counts, size):
-                    forced[step] = 1
+                low, high, most = _straighten(bounds, counts, size)
+                if low <= high:
+                    forced[step, 0] += 1
+                    forced[step, 1] = min(forced[step, 1], low)
+                    forced[step, 2] = max(forced[step, 2], high)
+                    forced[step, 3] = max(forced[step, 3], most)
                 out[group, step] = _interpolate(quantile, bounds, counts, size)
