@@ -19,6 +19,10 @@ from app.endpoints.model import EndpointChannel, Snapshot
 from app.endpoints.reload import EndpointsReload, ReloadMetrics
 from app.endpoints.settings import EndpointSettings
 from app.endpoints.supervisor import Endpoints
+from app.engine.metrics import EngineMetrics
+from app.engine.promql.features import features_of
+from app.engine.querying import QueryEngine, engine_options
+from app.engine.select.fetch import Selecting
 from app.errors import ConfigError, Problem
 from app.fanout import warm_up
 from app.fanout.apis.proxies import Proxies
@@ -47,7 +51,7 @@ INDEX = """crossrealm query
 /metrics          metrics for Prometheus
 /-/reload         POST reads certificates and files again, with --web.enable-lifecycle
 /api/v1/stores    endpoints, their health and their certificates
-/api/v1/          the API of Prometheus and Thanos
+/api/v1/          the API of Prometheus and Thanos: query, query_range, labels, series, rules, ...
 """
 
 log = structlog.get_logger()
@@ -100,7 +104,13 @@ class Querier:
         fanout = Fanout(self.endpoints, options, metrics)
         proxies = Proxies(self.endpoints, options, metrics, {api: path(api) for api in METHODS})
         apis = proxies.answers()
-        self.routes = self._http(fanout, proxies, registry)
+        engine = QueryEngine(
+            Selecting(self.endpoints, options, metrics, memory_limit=settings.query.max_memory),
+            engine_options(settings.query),
+            EngineMetrics(registry),
+            threads=settings.query.max_concurrent,
+        )
+        self.routes = self._http(engine, fanout, proxies, registry)
         served = [store.NAME, info.NAME, health.NAME, *names(apis)]
         self.health = Health(served)
         self.services = [
@@ -166,13 +176,16 @@ class Querier:
     def tls_status(self) -> Sequence[ProviderStatus]:
         return [provider.status() for provider in self.certificates.providers()]
 
-    def _http(self, fanout: Fanout, proxies: Proxies, registry: CollectorRegistry) -> Sequence[Route]:
+    def _http(
+        self, engine: QueryEngine, fanout: Fanout, proxies: Proxies, registry: CollectorRegistry
+    ) -> Sequence[Route]:
         http = self.settings.http
         stores = stores_route(
             self.snapshot, self.tls_status, hide_tls=http.hide_tls, prefix=http.route_prefix
         )
+        features = features_of(self.settings.query.features)
         # The first that matches answers, and `routes` ends with one for all that is not known.
-        return [stores, *routes(None, fanout, proxies, self.settings, registry)]
+        return [stores, *routes(engine, fanout, proxies, self.settings, registry, features=features)]
 
     # -- tasks
 
