@@ -1,7 +1,7 @@
 """A query from its text to its answer: parsed, planned, its series fetched at once, evaluated in a thread."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import anyio
@@ -10,15 +10,16 @@ import msgspec
 import structlog
 
 from app.config.query_options import QueryOptions
+from app.engine import fast
 from app.engine.cancelling import CancelFlag
 from app.engine.metrics import EngineMetrics
-from app.engine.model import Annotations, EvaluationError, Hints, Limits, Query, Series, Value
+from app.engine.model import Annotations, EvaluationError, Hints, Limits, Query, Scalar, Series, Value
 from app.engine.prepare import Prepared, prepared, restricted
 from app.engine.promql.ast import Matcher, VectorSelector
 from app.engine.promql.features import NO_FEATURES, Features, features_of
 from app.engine.promql.parser import parse
 from app.engine.reference import run
-from app.engine.request import Answer, QueryRequest, QueryTimeout
+from app.engine.request import Answer, Columnar, QueryRequest, QueryTimeout
 from app.engine.select.decode import decode
 from app.engine.select.fetch import Selected
 from app.engine.select.model import ChunkTable, SelectOptions
@@ -145,12 +146,32 @@ class QueryEngine:
         evaluating = time.monotonic()
         tables = {node: each.table for node, each in selected.items()}
         warnings = list(dict.fromkeys(text for each in selected.values() for text in each.warnings))
-        annotations = Annotations()
-        value = await self._in_thread(lambda: evaluated(placed, tables, annotations, cancel))
+        found, annotations = await self._in_thread(lambda: self._evaluated(placed, tables, cancel))
         stats = None
         if request.stats:
             stats = _stats(evaluating - fetching, time.monotonic() - evaluating)
-        return Answer(value, annotations, warnings, stats)
+        return Answer(found, annotations, warnings, stats)
+
+    def _evaluated(
+        self, placed: Prepared, tables: Mapping[VectorSelector, ChunkTable], cancel: CancelFlag
+    ) -> tuple[Value | Columnar, Annotations]:
+        """On columns if the whole query can be, else by the reference evaluator."""
+        plan = fast.plan(placed.expr, placed.query)
+        if plan.path == fast.FAST:
+            annotations = Annotations()
+            wanted = {number: tables[node] for number, (node, _) in enumerate(fast.selectors(plan))}
+            try:
+                found = fast.evaluate(plan, wanted, cancel.array, annotations)
+            except fast.NotServed:
+                log.debug("query left to the reference evaluator: its series are not all floats")
+            else:
+                self._metrics.evaluated(fast.FAST)
+                if isinstance(found, Scalar):
+                    return found, annotations
+                return _Columns(found, placed.query), annotations
+        annotations = Annotations()
+        self._metrics.evaluated(fast.REFERENCE)
+        return evaluated(placed, tables, annotations, cancel), annotations
 
     async def _in_thread(self, work: Callable[[], Given]) -> Given:
         return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
@@ -183,7 +204,23 @@ class QueryEngine:
         :raises ParseError: the text is not PromQL.
         :raises EvaluationError: it makes no sense at these times.
         """
-        raise NotImplementedError
+        placed = self._prepared(request)
+        return fast.explained(fast.plan(placed.expr, placed.query).root)
+
+
+class _Columns:
+    """A `Columnar`."""
+
+    def __init__(self, grid: fast.Grid, query: Query) -> None:
+        self._grid = grid
+        self._query = query
+        self.kind = "matrix" if query.step else "vector"
+
+    def value(self) -> Value:
+        return fast.to_value(self._grid, self._query)
+
+    def json(self) -> Iterator[bytes]:
+        return fast.write_json(self._grid, self._query)
 
 
 def evaluated(

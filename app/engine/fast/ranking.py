@@ -49,10 +49,10 @@ def _quantile(context: Context, expr: AggregateExpr, parameter: Values, grid: Gr
 
 
 def _ranked(context: Context, expr: AggregateExpr, parameter: Values, grid: Grid) -> Grid:
-    if not len(grid) or not (np.isnan(parameter).any() or parameter.max() >= 1):
-        return empty(grid.labels, grid.steps)
     if np.isnan(parameter).any():
         raise EvaluationError("Parameter value is NaN")
+    if not len(grid) or parameter.max() < 1:
+        return empty(grid.labels, grid.steps)
     if parameter.min() <= _LEAST:
         raise EvaluationError(f"Scalar value {go_g(float(parameter.min()))} underflows int64")
     if parameter.max() >= _GREATEST:

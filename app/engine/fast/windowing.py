@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from app.engine.fast.context import Context, NotServed
 from app.engine.fast.grid import Grid, Present, Steps, Times, Values
 from app.engine.fast.labels import LabelTable, from_columns
+from app.engine.histogram.floats import STALE_BITS
 from app.engine.kernels import aggregate, over_time
 from app.engine.kernels.windows import chunk_windows, point_windows
-from app.engine.model import STALE_BITS
 from app.engine.select.model import ChunkTable
 
 _BLOCK_POINTS = 1 << 17
