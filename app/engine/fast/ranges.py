@@ -138,7 +138,7 @@ def _check_quantiles(context: Context, call: Call, source: Source, window: Windo
     if not wrong.any():
         return
     counting = Window(
-        over_time.COUNT, window.length, window.closed, window.ends, window.instants, window.parameter
+        over_time.COUNT, window.length, window.closed, window.ends, window.moments, window.parameter
     )
     some = rows(context, source, counting, steps).present.any(axis=0)
     for value in dict.fromkeys(window.parameter[wrong & some].tolist()):

@@ -12,7 +12,9 @@ from app.engine.fast.labels import LabelTable, from_columns
 from app.engine.histogram.floats import STALE_BITS
 from app.engine.kernels import aggregate, over_time
 from app.engine.kernels.windows import chunk_windows, point_windows
-from app.engine.select.model import ChunkTable
+from app.engine.model import EvaluationError
+from app.engine.select.decode import mode
+from app.engine.select.model import ChunkTable, described
 
 _BLOCK_POINTS = 1 << 17
 """Of the rows that one task makes: a megabyte, which stays in the cache until the rows are summed."""
@@ -24,7 +26,7 @@ class Window(msgspec.Struct, frozen=True):
     :param function: a number of `app.engine.kernels`.
     :param length: of a window, milliseconds; for an instant selector the lookback.
     :param ends: (steps,) int64, where windows end.
-    :param instants: (steps,) int64, the steps.
+    :param moments: (steps,) int64, the steps.
     :param parameter: (steps,) float64, where the function has one.
     """
 
@@ -32,7 +34,7 @@ class Window(msgspec.Struct, frozen=True):
     length: int
     closed: bool
     ends: Times
-    instants: Times
+    moments: Times
     parameter: Values
 
     @property
@@ -66,13 +68,13 @@ class Chunks(Source):
             raise NotServed("native histograms in the data")
         self.labels = from_columns(context.texts, table.columns)
         self._table = table
-        self._rules = np.array([table.start, table.end, table.counter, table.chain], np.int64)
+        self._rules = np.array([table.start, table.end, mode(table)], np.int64)
 
     def run(
         self, window: Window, first: int, out: Values, present: NDArray[np.uint8], cancel: NDArray[np.uint8]
     ) -> None:
         table = self._table
-        chunk_windows(
+        broken = chunk_windows(
             window.function,
             table.data,
             table.lanes,
@@ -84,13 +86,16 @@ class Chunks(Source):
             first + len(out),
             window.frame,
             window.ends,
-            window.instants,
+            window.moments,
             window.seconds,
             window.parameter,
             out,
             present,
             cancel,
         )
+        if broken >= 0:
+            labels = described(table.columns.of(int(broken)))
+            raise EvaluationError(f"a chunk of the series {labels} cannot be read")
         for place in table.decoded:
             if first <= place < first + len(out):
                 row = slice(place - first, place - first + 1)
@@ -139,7 +144,7 @@ def _run_points(
         starts,
         window.frame,
         window.ends,
-        window.instants,
+        window.moments,
         window.seconds,
         window.parameter,
         out,
@@ -221,11 +226,15 @@ def summed_blocks(
     size, steps = len(source.labels), len(window.ends)
     block = _block_rows(steps)
     filled = np.zeros(size, np.bool_)
+    spare: list[tuple[Values, NDArray[np.uint8]]] = []  # fresh memory costs as much as summing it
 
     def task(number: int) -> tuple[Values, NDArray[np.uint8]]:
         count = min(block, size - number * block)
-        values = np.empty((count, steps))
-        present = np.empty((count, steps), np.uint8)
+        try:
+            values, present = spare.pop()
+        except IndexError:
+            values, present = np.empty((block, steps)), np.empty((block, steps), np.uint8)
+        values, present = values[:count], present[:count]
         source.run(window, number * block, values, present, context.cancel)
         return values, present
 
@@ -234,6 +243,8 @@ def summed_blocks(
         part = slice(number * block, number * block + len(values))
         filled[part] = present.any(axis=1)
         totals.add(values, present, groups[part], (0, steps), context.cancel)
+        if len(values) == block:
+            spare.append(made)
 
     context.workers.in_order(-(-size // block), task, take)
     context.check()

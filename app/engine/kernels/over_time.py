@@ -23,7 +23,7 @@ MAX = 33
 
 
 @kernel
-def instants(function, times, values, ends, lookback, closed, out, present):
+def latest(function, times, values, ends, lookback, closed, out, present):
     """The latest sample of one series at all steps, if it is young enough and no staleness marker.
 
     :param function: `INSTANT` for the values, `TIMESTAMP` for their times in seconds.

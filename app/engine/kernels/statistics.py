@@ -65,10 +65,10 @@ def _absolute_deviation(values, i, j, scratch):
 
 
 @float_kernel
-def statistics(function, times, values, ends, instants, window, closed, parameter, scratch, out, present):
+def statistics(function, times, values, ends, moments, window, closed, parameter, scratch, out, present):
     """One series at all steps.
 
-    :param instants: (steps,) int64, the steps themselves, which an offset or ``@`` sets apart from `ends`.
+    :param moments: (steps,) int64, the steps themselves, which an offset or ``@`` sets apart from `ends`.
     :param parameter: (steps,) float64: the quantile, or how many seconds ahead the prediction is.
     :param scratch: (samples,) float64.
     """
@@ -97,5 +97,5 @@ def statistics(function, times, values, ends, instants, window, closed, paramete
         elif function == DERIVATIVE:
             out[step] = _regression(times, values, i, j, times[i])[0]
         else:
-            slope, intercept = _regression(times, values, i, j, instants[step])
+            slope, intercept = _regression(times, values, i, j, moments[step])
             out[step] = slope * parameter[step] + intercept

@@ -2,43 +2,64 @@
 
 import numpy as np
 
-from app.engine.kernels import over_time, rates, statistics
-from app.engine.kernels.samples import load_series, series_size, without_stale
+from app.engine.kernels.over_time import (
+    AVERAGE,
+    INSTANT,
+    MAX,
+    RESETS,
+    TIMESTAMP,
+    edges,
+    extremes,
+    latest,
+    sums,
+)
+from app.engine.kernels.rates import DELTA, IDELTA, instant_rates, rates
+from app.engine.kernels.samples import without_stale
+from app.engine.kernels.series import decode_series
+from app.engine.kernels.statistics import statistics
+from app.engine.kernels.tables import MALFORMED
+from app.engine.kernels.xor import sample_count
 from app.kernels.jit import kernel
 
 _POLL = 16
 """Series between looks at the cancel flag."""
 
-_INSTANT_LAST = over_time.TIMESTAMP
-_instants = over_time.instants
-_edges = over_time.edges
-_sums = over_time.sums
-_extremes = over_time.extremes
-_rates = rates.rates
-_instant_rates = rates.instant_rates
-_statistics = statistics.statistics
+
+@kernel
+def _apply(function, times, values, frame, ends, moments, seconds, parameter, integers, floats, out, present):
+    """One series: the samples go to the family that the function belongs to."""
+    window, closed = frame[0], frame[1]
+    if function <= DELTA:
+        rates(function, times, values, ends, window, seconds, closed, integers, out, present)
+    elif function <= IDELTA:
+        instant_rates(function, times, values, ends, window, closed, out, present)
+    elif function <= TIMESTAMP:
+        latest(function, times, values, ends, window, closed, out, present)
+    elif function <= RESETS:
+        edges(function, times, values, ends, window, closed, integers, out, present)
+    elif function <= AVERAGE:
+        sums(function, times, values, ends, window, closed, out, present)
+    elif function <= MAX:
+        extremes(function, times, values, ends, window, closed, integers, out, present)
+    else:
+        statistics(function, times, values, ends, moments, window, closed, parameter, floats, out, present)
 
 
 @kernel
-def _apply(
-    function, times, values, frame, ends, instants, seconds, parameter, integers, floats, out, present
-):
-    """One series: the samples go to the family that the function belongs to."""
-    window, closed = frame[0], frame[1]
-    if function <= 2:
-        _rates(function, times, values, ends, window, seconds, closed, integers, out, present)
-    elif function <= 4:
-        _instant_rates(function, times, values, ends, window, closed, out, present)
-    elif function <= 11:
-        _instants(function, times, values, ends, window, closed, out, present)
-    elif function <= 27:
-        _edges(function, times, values, ends, window, closed, integers, out, present)
-    elif function <= 31:
-        _sums(function, times, values, ends, window, closed, out, present)
-    elif function <= 33:
-        _extremes(function, times, values, ends, window, closed, integers, out, present)
-    else:
-        _statistics(function, times, values, ends, instants, window, closed, parameter, floats, out, present)
+def _room(data, lanes, chunks, offset, length, first, last):
+    """The most samples of a series, and of one with several lanes; or the series that is MALFORMED."""
+    largest, merged = np.int64(0), np.int64(0)
+    for series in range(first, last):
+        size = np.int64(0)
+        for chunk in range(chunks[lanes[series]], chunks[lanes[series + 1]]):
+            count = sample_count(data, offset[chunk], length[chunk])
+            if count < 0:
+                return np.int64(MALFORMED), series
+            size += count
+        largest = max(largest, size)
+        if lanes[series + 1] - lanes[series] > 1:
+            merged = max(merged, size)
+    return largest, merged
 
 
 @kernel
@@ -54,7 +75,7 @@ def chunk_windows(
     last,
     frame,
     ends,
-    instants,
+    moments,
     seconds,
     parameter,
     out,
@@ -63,35 +84,38 @@ def chunk_windows(
 ):
     """The series `first` to `last` of a table of chunks, a row each.
 
-    :param rules: of `load_series`.
+    :param rules: (3,) int64: start and end, milliseconds, and how lanes are merged; see `decode_series`.
     :param frame: (2,) int64: length of a window in milliseconds, and 1 where its first instant belongs to it.
-    :param ends: (steps,) int64, where windows end; `instants`, `parameter`: see `statistics`.
+    :param ends: (steps,) int64, where windows end; `moments`, `parameter`: see `statistics`.
     :param out: (last - first, steps) float64, undefined where `present` (uint8) is 0.
     :param cancel: (1,) uint8; anything but 0 makes the rest of the rows undefined.
+    :return: the series that cannot be read, or -1.
     """
-    capacity = 0
-    for series in range(first, last):
-        capacity = max(capacity, series_size(data, lanes, chunks, offset, series))
-    times = np.empty((3, capacity), np.int64)
-    bits = np.empty((3, capacity), np.uint64)
+    capacity, merged = _room(data, lanes, chunks, offset, length, first, last)
+    if capacity < 0:
+        return merged
+    times, values = np.empty(capacity, np.int64), np.empty(capacity, np.float64)
+    spare_times, spare_values = np.empty((2, merged), np.int64), np.empty((2, merged), np.float64)
     integers = np.empty(capacity, np.int64)
     floats = np.empty(capacity, np.float64)
     for series in range(first, last):
         if series % _POLL == 0 and cancel[0]:
-            return
-        row, begin, stop = load_series(data, lanes, chunks, offset, length, rules, series, times, bits)
-        own_times = times[row][begin:stop]
-        own_values = bits[row][begin:stop].view(np.float64)
-        count = own_times.size
-        if function < 10 or function > 11:
-            count = without_stale(own_times, own_values, count)
+            return np.int64(-1)
+        count = decode_series(
+            data, lanes, chunks, offset, length, series, rules[0], rules[1], rules[2], times, values, 0,
+            spare_times, spare_values,
+        )  # fmt: skip
+        if count < 0:
+            return np.int64(series)
+        if function < INSTANT or function > TIMESTAMP:
+            count = without_stale(times, values, count)
         _apply(
             function,
-            own_times[:count],
-            own_values[:count],
+            times[:count],
+            values[:count],
             frame,
             ends,
-            instants,
+            moments,
             seconds,
             parameter,
             integers,
@@ -99,6 +123,7 @@ def chunk_windows(
             out[series - first],
             present[series - first],
         )
+    return np.int64(-1)
 
 
 @kernel
@@ -109,7 +134,7 @@ def point_windows(
     starts,
     frame,
     ends,
-    instants,
+    moments,
     seconds,
     parameter,
     out,
@@ -134,7 +159,7 @@ def point_windows(
             values[starts[series] : starts[series + 1]],
             frame,
             ends,
-            instants,
+            moments,
             seconds,
             parameter,
             integers,
