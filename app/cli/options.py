@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NoReturn
 
 import rich_click as click
 
-from app.config.durations import parse_duration
+from app.config.durations import format_duration, parse_duration
 from app.errors import ConfigError, Problem
 
 EXIT_CONFIG = 2
@@ -129,6 +129,25 @@ def option(*declarations: str, **settings: Any) -> Decorator:
 
 def many(*declarations: str, **settings: Any) -> Decorator:
     return option(*declarations, multiple=True, **settings)
+
+
+def given_flags(ctx: click.Context) -> list[tuple[str, str]]:
+    """Names, without dashes, and texts of all flags that are shown, as they were given or by default."""
+    return sorted(
+        (each.opts[0].lstrip("-"), _text(each, ctx.params[each.name]))
+        for each in ctx.command.params
+        if isinstance(each, click.Option) and each.name in ctx.params and not each.hidden
+    )
+
+
+def _text(flag: click.Option, value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(flag.type, Duration) and value is not None:
+        return format_duration(value)
+    return "" if value is None else str(value)
 
 
 def fail(error: ConfigError) -> NoReturn:

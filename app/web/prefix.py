@@ -1,17 +1,10 @@
 """Where the paths are: under which prefix they are served here, and under which people see them."""
 
-from urllib.parse import quote, unquote
-
 import msgspec
 from starlette.datastructures import Headers
 
 from app.config.model import HttpSettings
-
-
-def clean_prefix(text: str) -> str:
-    """A prefix of paths: "" or ``/a/b``. It always stays on this host, whatever `text` says."""
-    parts = [part for part in unquote(text).split("/") if part not in ("", ".", "..")]
-    return "".join("/" + quote(part) for part in parts)
+from app.config.web_prefix import clean_prefix
 
 
 class Prefixes(msgspec.Struct, frozen=True):

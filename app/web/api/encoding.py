@@ -110,7 +110,7 @@ def result(value: Value) -> Iterator[bytes]:
         case String():
             yield f"[{_trimmed(value.time)},".encode() + msgspec.json.encode(value.value) + b"]"
         case Vector():
-            yield from _listed(_sample(each) for each in value.samples)
+            yield from listed(_sample(each) for each in value.samples)
         case Matrix():
             yield b"["
             for position, row in enumerate(value.rows):
@@ -125,7 +125,8 @@ def _trimmed(time: int) -> str:
     return text.rstrip("0") if "." in text else text
 
 
-def _listed(items: Iterable[bytes]) -> Iterator[bytes]:
+def listed(items: Iterable[bytes]) -> Iterator[bytes]:
+    """A list, a piece for each item."""
     yield b"["
     for position, item in enumerate(items):
         yield b"," + item if position else item

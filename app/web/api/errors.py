@@ -57,11 +57,8 @@ def timed_out(where: str) -> ApiError:
     return ApiError(ErrorKind.TIMEOUT, f"query timed out in {where}")
 
 
-def api_error(error: Exception, failed_call: ErrorKind) -> ApiError | None:
-    """What an exception is to a client; None: a fault of ours.
-
-    :param failed_call: what a failure of the endpoints is.
-    """
+def api_error(error: Exception) -> ApiError | None:
+    """What an exception is to a client; None: a fault of ours."""
     match error:
         case ApiError():
             return error
@@ -76,6 +73,6 @@ def api_error(error: Exception, failed_call: ErrorKind) -> ApiError | None:
         case CallError(code=Code.INVALID_ARGUMENT):
             return bad_data(error.message)
         case CallError():
-            return ApiError(failed_call, error.message)
+            return ApiError(ErrorKind.EXECUTION, error.message)
         case _:
             return None

@@ -35,16 +35,12 @@ Handler = Callable[[Call], Awaitable[Result]]
 class Endpoint:
     """Stateless: one path. Handlers raise, and here it becomes an answer; nothing else does.
 
-    :param failed_call: what a failure of the endpoints is to the client.
     :param cors: headers of every answer.
     """
 
-    def __init__(
-        self, handler: Handler, *, cors: Mapping[str, str], failed_call: ErrorKind = ErrorKind.EXECUTION
-    ) -> None:
+    def __init__(self, handler: Handler, *, cors: Mapping[str, str]) -> None:
         self._handler = handler
         self._cors = cors
-        self._failed_call = failed_call
 
     async def answer(self, request: Request) -> Response:
         """Of a request."""
@@ -57,7 +53,7 @@ class Endpoint:
             )
             return success(await _while_connected(request, self._handler, call), self._cors)
         except Exception as error:
-            known = api_error(error, self._failed_call)
+            known = api_error(error)
             if known is None:
                 log.error("request failed: an internal error", path=request.url.path, exc_info=error)
                 known = ApiError(ErrorKind.INTERNAL, "internal error; the log of the querier has more")

@@ -10,14 +10,18 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match, Route
 
 from app.config.model import QuerySettings
+from app.engine.promql.features import NO_FEATURES, Features
 from app.engine.request import Engine
+from app.fanout.apis.proxies import Proxies
 from app.fanout.fanout import Fanout
 from app.web.api.envelope import CORS, nothing
-from app.web.api.errors import ErrorKind
 from app.web.api.gate import Gate
 from app.web.api.handling import Endpoint, Handler
 from app.web.api.labels import Labels
+from app.web.api.language import Language
+from app.web.api.proxied import Proxied
 from app.web.api.queries import Queries
+from app.web.api.status import Status
 
 API = "/api/v1"
 GET, BOTH = ("GET",), ("GET", "POST")
@@ -27,20 +31,22 @@ class _Path(msgspec.Struct, frozen=True):
     path: str
     methods: tuple[str, ...]
     handler: Handler
-    failed_call: ErrorKind = ErrorKind.EXECUTION
 
 
 def routes(
     engine: Engine | None,
     fanout: Fanout,
+    proxies: Proxies,
     settings: QuerySettings,
     registry: CollectorRegistry,
     *,
+    features: Features = NO_FEATURES,
     now: Callable[[], float] = time.time,
 ) -> list[Route]:
-    """Of the whole API; to be put behind those that are exempt from it.
+    """Of the API, but `/stores`, which has to stand before them.
 
     :param engine: None: queries are not served.
+    :param features: parts of PromQL that are switched on, for `/format_query` and `/parse_query`.
     :param now: seconds since the epoch.
     """
     options = settings.query
@@ -60,6 +66,24 @@ def routes(
         _Path("/label/{name}/values", GET, labels.values),
         _Path("/series", BOTH, labels.series),
     ]
+    proxied, status, language = (
+        Proxied(proxies, options),
+        Status(dict(settings.flags), now),
+        Language(features),
+    )
+    paths += [
+        _Path("/rules", GET, proxied.rules),
+        _Path("/alerts", GET, proxied.alerts),
+        _Path("/targets", GET, proxied.targets),
+        _Path("/metadata", GET, proxied.metadata),
+        _Path("/query_exemplars", BOTH, proxied.exemplars),
+        _Path("/status/tsdb", GET, proxied.tsdb),
+        _Path("/status/buildinfo", GET, status.build),
+        _Path("/status/flags", GET, status.flags),
+        _Path("/status/runtimeinfo", GET, status.runtime),
+        _Path("/format_query", BOTH, language.formatted),
+        _Path("/parse_query", BOTH, language.parsed),
+    ]
     return _routes(paths, settings)
 
 
@@ -69,7 +93,7 @@ def _routes(paths: Sequence[_Path], settings: QuerySettings) -> list[Route]:
     found = [
         Route(
             prefix + each.path,
-            Endpoint(each.handler, cors=cors, failed_call=each.failed_call).answer,
+            Endpoint(each.handler, cors=cors).answer,
             methods=list(each.methods),
         )
         for each in paths
