@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from app.endpoints.model import EndpointSource, EndpointView, Snapshot
+from app.endpoints.model import EndpointSource, EndpointView
 from app.errors import CallError, Code
+from app.fanout.choosing import BATCH, chosen, narrowed, stream_window
 from app.fanout.merging import Merge, Send
 from app.fanout.metrics import FanoutMetrics
 from app.fanout.model import FanoutOptions, RequestContext
-from app.fanout.partial import Warnings, aborts, name_of, report_missing
-from app.fanout.selection import Choice, Matcher, against_selector, choose, compiled
+from app.fanout.partial import Warnings, aborts, name_of
 from app.fanout.source import Source
 from app.pb.thanos import (
     LabelNamesRequest,
@@ -22,9 +22,6 @@ from app.pb.thanos import (
 )
 from app.rpc.messages import parsed
 
-BATCH = 64
-"""Series to a message that endpoints are asked for: one a message costs twice the time to receive."""
-SMALLEST_WINDOW = 256 * 1024
 LABEL_NAMES = "/thanos.Store/LabelNames"
 LABEL_VALUES = "/thanos.Store/LabelValues"
 
@@ -53,24 +50,26 @@ class Fanout:
         asked = parsed(SeriesRequest, request)
         batch, limit = asked.response_batch_size, asked.limit
         warnings = Warnings(aborts(asked.partial_response_disabled, asked.partial_response_strategy))
-        matchers = self._narrowed(asked)
+        matchers = narrowed(asked, self._options)
         if matchers is None:
             return
         with self._source.lease() as snapshot:
             replica_labels = list(asked.without_replica_labels)
-            choice = self._choice(
+            choice = chosen(
                 snapshot,
                 matchers,
                 (asked.min_time, asked.max_time),
                 replica_labels,
-                context,
-                warnings,
                 "Series",
+                options=self._options,
+                warnings=warnings,
+                metrics=self._metrics,
+                store_matchers=context.store_matchers,
             )
             asked.response_batch_size = BATCH
             forwarded = bytes(asked)
             sources = [self._series_source(view, replica_labels) for view in choice.asked]
-            window = max(SMALLEST_WINDOW, self._options.request_budget // max(1, len(sources)))
+            window = stream_window(self._options, len(sources))
             deadline = None if context.timeout is None else time.monotonic() + context.timeout
             failure: CallError | None = None
             async with anyio.create_task_group() as tasks:
@@ -100,44 +99,6 @@ class Fanout:
         if without:
             self._metrics.resorted.labels(view.group).inc()
         return Source(view, without=without, resort_buffer=self._options.resort_buffer)
-
-    def _narrowed(self, request: SeriesRequest | LabelRequest) -> list[Matcher] | None:
-        """Take the matchers out of `request` that the querier's own labels decide; the others, compiled, or
-        None when they contradict.
-
-        :raises CallError: a matcher is not valid, or a request for series has none left.
-        """
-        matchers = [compiled(matcher) for matcher in request.matchers]
-        selected = against_selector(matchers, self._options.selector_labels)
-        if not selected.matches:
-            return None
-        if isinstance(request, SeriesRequest) and not selected.remaining:
-            raise CallError(Code.INVALID_ARGUMENT, "no matchers specified (excluding selector labels)")
-        request.matchers = [request.matchers[position] for position in selected.remaining]
-        return [matchers[position] for position in selected.remaining]
-
-    def _choice(
-        self,
-        snapshot: Snapshot,
-        matchers: Sequence[Matcher],
-        times: tuple[int, int],
-        replica_labels: Sequence[str],
-        context: RequestContext,
-        warnings: Warnings,
-        method: str,
-    ) -> Choice:
-        if not snapshot.endpoints and warnings.abort:
-            raise CallError(Code.UNAVAILABLE, "No StoreAPIs available")
-        choice = choose(
-            snapshot,
-            matchers,
-            *times,
-            frozenset(replica_labels),
-            store_matchers=context.store_matchers,
-        )
-        self._metrics.asked.labels(method).observe(len(choice.asked))
-        report_missing(choice, self._options.missing_endpoints, warnings, self._metrics, method)
-        return choice
 
     # -- labels
 
@@ -169,19 +130,21 @@ class Fanout:
     ) -> tuple[set[str], list[str]]:
         """The union over the endpoints, and warnings."""
         warnings = Warnings(aborts(request.partial_response_disabled, request.partial_response_strategy))
-        matchers = self._narrowed(request)
+        matchers = narrowed(request, self._options)
         if matchers is None:
             return set(), []
         found: set[str] = set()
         with self._source.lease() as snapshot:
-            choice = self._choice(
+            choice = chosen(
                 snapshot,
                 matchers,
                 (request.start, request.end),
                 request.without_replica_labels,
-                context,
-                warnings,
                 method.rpartition("/")[2],
+                options=self._options,
+                warnings=warnings,
+                metrics=self._metrics,
+                store_matchers=context.store_matchers,
             )
             forwarded = bytes(request)
             failures: list[str] = []

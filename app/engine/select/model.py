@@ -86,3 +86,9 @@ class SelectOptions(msgspec.Struct, frozen=True):
     series_limit: int = 0
     samples_limit: int = 0
     shard_info: bytes = b""
+
+
+def described(labels: Labels) -> str:
+    """``{__name__="up", job="a"}``, cut where it is very long."""
+    text = ", ".join(f'{name}="{value}"' for name, value in labels)
+    return f"{{{text[:300]}{'…' if len(text) > 300 else ''}}}"

@@ -1,0 +1,102 @@
+"""What the endpoints are asked for, from a selector and its surroundings. Pure."""
+
+from collections.abc import Sequence
+
+from app.engine.model import Hints
+from app.engine.promql.ast import Matcher
+from app.engine.select.model import SelectOptions
+from app.errors import CallError, Code
+from app.fanout.choosing import BATCH
+from app.pb.thanos import (
+    Aggr,
+    Func,
+    Grouping,
+    LabelMatcher,
+    LabelMatcherType,
+    PartialResponseStrategy,
+    QueryHints,
+    Range,
+    SeriesRequest,
+    ShardInfo,
+)
+from app.rpc.messages import parsed
+
+COUNTERS = frozenset(("rate", "increase", "irate"))
+"""Functions to which a falling value is a reset: merging replicas must not make one. `resets` is none of
+them: it is asked for what the adjustment takes out."""
+_RESET_REMOVING = COUNTERS | {"resets", "xrate", "xincrease"}
+_TWO_SAMPLES = frozenset(
+    (
+        "rate", "irate", "increase", "delta", "idelta", "deriv", "predict_linear", "holt_winters",
+        "double_exponential_smoothing",
+    )
+)  # fmt: skip
+"""Functions that need two samples in their range."""
+_OPERATORS = {
+    "=": LabelMatcherType.EQ,
+    "!=": LabelMatcherType.NEQ,
+    "=~": LabelMatcherType.RE,
+    "!~": LabelMatcherType.NRE,
+}
+
+
+def series_request(matchers: Sequence[Matcher], hints: Hints, options: SelectOptions) -> SeriesRequest:
+    """The request that every endpoint gets.
+
+    :raises CallError: `options.shard_info` is no ShardInfo.
+    """
+    return SeriesRequest(
+        min_time=hints.start,
+        max_time=hints.end,
+        matchers=label_matchers(matchers),
+        max_resolution_window=resolution(hints, options.max_resolution),
+        aggregates=list(aggregates(hints.func)),
+        partial_response_disabled=options.abort,
+        partial_response_strategy=PartialResponseStrategy(1 if options.abort else 0),
+        step=hints.step,
+        range=hints.range,
+        query_hints=QueryHints(
+            step_millis=hints.step,
+            func=Func(name=hints.func) if hints.func else None,
+            grouping=Grouping(by=hints.by, labels=list(hints.grouping))
+            if hints.by or hints.grouping
+            else None,
+            range=Range(millis=hints.range) if hints.range else None,
+        ),
+        shard_info=parsed(ShardInfo, options.shard_info) if options.shard_info else None,
+        without_replica_labels=list(options.replica_labels) if options.dedup else [],
+        response_batch_size=BATCH,
+    )
+
+
+def label_matchers(matchers: Sequence[Matcher]) -> list[LabelMatcher]:
+    """As the StoreAPI has them."""
+    return [
+        LabelMatcher(type=_OPERATORS[matcher.op], name=matcher.name, value=matcher.value)
+        for matcher in matchers
+    ]
+
+
+def aggregates(func: str) -> tuple[Aggr, ...]:
+    """What of downsampled data a function wants; count and sum together: their quotient."""
+    for name, wanted in (("min", Aggr.MIN), ("max", Aggr.MAX), ("count", Aggr.COUNT)):
+        if func == name or func.startswith(name + "_"):
+            return (wanted,)
+    if func.startswith("sum_"):
+        return (Aggr.SUM,)  # `sum` itself adds up series, and wants their samples
+    if func in _RESET_REMOVING:
+        return (Aggr.COUNTER,)
+    return (Aggr.COUNT, Aggr.SUM)
+
+
+def resolution(hints: Hints, most: int) -> int:
+    """Milliseconds between samples that will do: at most `most`, and two of them in the range where the
+    function needs two."""
+    if hints.range > 0 and hints.func in _TWO_SAMPLES:
+        return min(most, hints.range // 2)
+    return most
+
+
+def invalid(text: str, error: Exception) -> CallError:
+    """A selector of stores that cannot be read."""
+    return CallError(Code.INVALID_ARGUMENT, f"store matcher {text!r}: {error}")
