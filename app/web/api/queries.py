@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from app.config.query_options import QueryOptions
+from app.engine.gate import Gate
 from app.engine.request import Answer, Engine, QueryRequest
 from app.engine.select.model import SelectOptions
 from app.pb.thanos import ShardInfo
@@ -13,7 +14,6 @@ from app.web.api.encoding import query_data, truncated
 from app.web.api.envelope import Result, result_of
 from app.web.api.errors import ApiError, ErrorKind, bad_data
 from app.web.api.form import Form
-from app.web.api.gate import Gate
 from app.web.api.handling import Call
 from app.web.api.matching import store_match_texts
 from app.web.api.parameters import MILLISECOND, NANOSECONDS, Range

@@ -10,12 +10,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match, Route
 
 from app.config.model import QuerySettings
+from app.engine.gate import Gate
 from app.engine.promql.features import NO_FEATURES, Features
 from app.engine.request import Engine
 from app.fanout.apis.proxies import Proxies
 from app.fanout.fanout import Fanout
 from app.web.api.envelope import CORS, nothing
-from app.web.api.gate import Gate
 from app.web.api.handling import Endpoint, Handler
 from app.web.api.labels import Labels
 from app.web.api.language import Language
@@ -40,19 +40,21 @@ def routes(
     settings: QuerySettings,
     registry: CollectorRegistry,
     *,
+    gate: Gate | None = None,
     features: Features = NO_FEATURES,
     now: Callable[[], float] = time.time,
 ) -> list[Route]:
     """Of the API, but `/stores`, which has to stand before them.
 
     :param engine: None: queries are not served.
+    :param gate: of all queries, whoever asks; None: one for these paths.
     :param features: parts of PromQL that are switched on, for `/format_query` and `/parse_query`.
     :param now: seconds since the epoch.
     """
     options = settings.query
     paths: list[_Path] = []
     if engine is not None:
-        gate = Gate(options.max_concurrent, registry)
+        gate = gate or Gate(options.max_concurrent, registry)
         queries = Queries(engine, gate, options, settings.replica_labels, now)
         paths += [
             _Path("/query", BOTH, queries.instant),

@@ -13,10 +13,13 @@ from app.endpoints.model import EndpointView
 from app.engine.model import Annotations, Scalar, Value
 from app.engine.promql.parser import parse
 from app.engine.request import Answer, QueryRequest
+from app.fanout.apis.proxies import Proxies
 from app.fanout.fanout import Fanout
 from app.fanout.metrics import FanoutMetrics
 from app.fanout.model import FanoutOptions
+from app.services.apis import METHODS, path
 from app.web.api.routes import routes
+from app.web.prefix import Prefixes
 from app.web.site import make_site
 from tests.unit.fanout.answers import FakeEndpoints
 
@@ -55,9 +58,13 @@ def site(
     options = FanoutOptions(
         replica_labels=settings.replica_labels, missing_endpoints=settings.missing_endpoints
     )
-    fanout = Fanout(FakeEndpoints(*views), options, FanoutMetrics(registry))
-    made = routes(engine or FakeEngine(), fanout, settings, registry, now=lambda: NOW)
-    return make_site(lambda: (True, ""), registry, index="paths", routes=made)
+    endpoints, metrics = FakeEndpoints(*views), FanoutMetrics(registry)
+    fanout = Fanout(endpoints, options, metrics)
+    proxies = Proxies(endpoints, options, metrics, {api: path(api) for api in METHODS})
+    made = routes(engine or FakeEngine(), fanout, proxies, settings, registry, now=lambda: NOW)
+    return make_site(
+        lambda: (True, ""), registry, index="paths", routes=made, prefixes=Prefixes.of(settings.http)
+    )
 
 
 @asynccontextmanager
