@@ -23,6 +23,7 @@ from app.engine.request import Answer, Columnar, QueryRequest, QueryTimeout
 from app.engine.select.decode import decode
 from app.engine.select.fetch import Selected
 from app.engine.select.model import ChunkTable, SelectOptions
+from app.errors import leaves
 from app.fanout.model import RequestContext
 
 Given = TypeVar("Given")
@@ -193,9 +194,12 @@ class QueryEngine:
             for node in nodes:
                 found[node] = selected
 
-        async with anyio.create_task_group() as tasks:
-            for (matchers, hints), nodes in groups.items():
-                tasks.start_soon(fetch, nodes, matchers, hints)
+        try:
+            async with anyio.create_task_group() as tasks:
+                for (matchers, hints), nodes in groups.items():
+                    tasks.start_soon(fetch, nodes, matchers, hints)
+        except BaseExceptionGroup as group:
+            raise leaves(group)[0] from None  # the first failure has cancelled the others
         return found
 
     def explain(self, request: QueryRequest) -> Mapping[str, Any]:
