@@ -39,9 +39,8 @@ def decode(table: ChunkTable, cancel: Bytes) -> list[Series]:
         )  # fmt: skip
         _check(table, low + int(done), int(code))
         used = int(ends[-1])
-        if (
-            4 * used < 3 * room
-        ):  # replicas were merged: what is kept should not hold on to room for all of them
+        if 4 * used < 3 * room:
+            # Replicas were merged: what is kept should not hold on to room for all of them.
             times, values = times[:used].copy(), values[:used].copy()
         begin = 0
         for row, end in enumerate(ends.tolist(), low):
