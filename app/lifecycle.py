@@ -36,6 +36,7 @@ from app.tls.model import Role, TlsFiles, TlsPolicy
 from app.tls.provider import Provider
 from app.tls.usable import unusable
 from app.web.front import WebFront
+from app.web.prefix import Prefixes
 from app.web.reload import reload_route
 from app.web.server import HttpServer
 from app.web.site import make_site
@@ -175,6 +176,7 @@ async def _serve(settings: ServerSettings, make: Callable[[Environment], Server]
                 index=server.index,
                 routes=[*server.routes, reload_route(reload.run, enabled=settings.http.lifecycle)],
                 headers=front.headers,
+                prefixes=Prefixes.of(settings.http),
             )
             http = HttpServer(front.guarded(site), http_sockets, tls=front.provider, metrics=metrics)
             show_status(registry, server.component, lambda: server.ready()[0])

@@ -1,4 +1,4 @@
-"""`crossrealm query`: the endpoints of all realms behind one Store API."""
+"""`crossrealm query`: the endpoints of all realms behind one Store API, one Query API, and the HTTP API."""
 
 import time
 from collections.abc import Sequence
@@ -19,8 +19,12 @@ from app.endpoints.model import EndpointChannel, Snapshot
 from app.endpoints.reload import EndpointsReload, ReloadMetrics
 from app.endpoints.settings import EndpointSettings
 from app.endpoints.supervisor import Endpoints
+from app.engine.assembly import assembled
+from app.engine.gate import Gate
+from app.engine.promql.features import features_of
+from app.engine.request import Engine
 from app.errors import ConfigError, Problem
-from app.fanout import warm_up
+from app.fanout import warm_up as warm_up_fanout
 from app.fanout.apis.proxies import Proxies
 from app.fanout.fanout import Fanout
 from app.fanout.metrics import FanoutMetrics
@@ -30,13 +34,14 @@ from app.readiness import Readiness
 from app.rpc.balanced import BalancedChannel
 from app.rpc.channel import Channel, ChannelOptions
 from app.rpc.metrics import ClientMetrics
-from app.services import health, info, store
+from app.services import health, info, query, store
 from app.services.apis import METHODS, api_services, names, path
 from app.services.health import Health
 from app.services.reflection import Reflection
 from app.tls.model import ProviderStatus
 from app.tls.provider import Provider
 from app.tls.usable import unusable_clients
+from app.web.api.routes import routes
 from app.web.stores import stores_route
 
 INDEX = """crossrealm query
@@ -46,6 +51,7 @@ INDEX = """crossrealm query
 /metrics          metrics for Prometheus
 /-/reload         POST reads certificates and files again, with --web.enable-lifecycle
 /api/v1/stores    endpoints, their health and their certificates
+/api/v1/          the API of Prometheus and Thanos: query, query_range, labels, series, rules, ...
 """
 
 log = structlog.get_logger()
@@ -57,6 +63,16 @@ def run_query(settings: QuerySettings) -> int:
     :raises ConfigError: material or files named by the settings are at fault; no port was opened.
     """
     return run_server(settings, lambda environment: Querier(settings, environment))
+
+
+def warm_up() -> float:
+    """Compile the kernels, or load what was compiled before; the seconds it took."""
+    begun = time.monotonic()
+    from app.engine.warming import compile_kernels
+
+    warm_up_fanout()
+    compile_kernels()
+    return time.monotonic() - begun
 
 
 class Querier:
@@ -96,12 +112,17 @@ class Querier:
         )
         metrics = FanoutMetrics(registry)
         fanout = Fanout(self.endpoints, options, metrics)
-        apis = Proxies(self.endpoints, options, metrics, {api: path(api) for api in METHODS}).answers()
-        served = [store.NAME, info.NAME, health.NAME, *names(apis)]
+        proxies = Proxies(self.endpoints, options, metrics, {api: path(api) for api in METHODS})
+        apis = proxies.answers()
+        engine = assembled(self.endpoints, options, metrics, settings.query, registry)
+        gate = Gate(settings.query.max_concurrent, registry)
+        self.routes = self._http(engine, gate, fanout, proxies, registry)
+        served = [store.NAME, info.NAME, health.NAME, query.NAME, *names(apis)]
         self.health = Health(served)
         self.services = [
             store.Store(fanout).service(),
             info.Info(self.endpoints, settings.selector_labels, lambda: self.readiness.ready).service(),
+            query.Query(engine, gate, settings.query, settings.replica_labels).service(),
             *api_services(apis),
             self.health.service(),
             *Reflection(served).services(),
@@ -162,9 +183,19 @@ class Querier:
     def tls_status(self) -> Sequence[ProviderStatus]:
         return [provider.status() for provider in self.certificates.providers()]
 
-    @property
-    def routes(self) -> Sequence[Route]:
-        return [stores_route(self.snapshot, self.tls_status, hide_tls=self.settings.http.hide_tls)]
+    def _http(
+        self, engine: Engine, gate: Gate, fanout: Fanout, proxies: Proxies, registry: CollectorRegistry
+    ) -> Sequence[Route]:
+        http = self.settings.http
+        stores = stores_route(
+            self.snapshot, self.tls_status, hide_tls=http.hide_tls, prefix=http.route_prefix
+        )
+        features = features_of(self.settings.query.features)
+        # The first that matches answers, and `routes` ends with one for all that is not known.
+        return [
+            stores,
+            *routes(engine, fanout, proxies, self.settings, registry, gate=gate, features=features),
+        ]
 
     # -- tasks
 

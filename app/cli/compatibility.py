@@ -1,7 +1,7 @@
 """Flags of `thanos query` and `thanos sidecar` that do nothing here, or that are refused; and why.
 
-A flag that is ignored in silence is a trap: each warns, and those whose effect somebody relies on (uploads,
-tenancy) stop the start.
+A flag that is ignored in silence is a trap: each warns, and those whose effect somebody relies on (uploads)
+stop the start.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +36,6 @@ class Deviation(msgspec.Struct, frozen=True):
 
 
 _PROMQL = "no PromQL is served yet"
-_HTTP_API = "the Prometheus HTTP API is not served yet"
 _TRACING = "no traces are made here"
 _GO = "it is for Go's runtime; limit the process by its cgroup instead"
 _LOGGING = "requests are counted and timed in grpc_server_*; they are not logged"
@@ -64,50 +63,18 @@ DEVIATIONS: dict[str, Sequence[Deviation]] = {
         *_BOTH,
         *_no_ops(
             _PROMQL,
-            "--deduplication.func",
-            "--enable-feature",
-            "--query.active-query-path",
-            "--query.default-evaluation-interval",
-            "--query.default-step",
-            "--query.lookback-delta",
-            "--query.max-concurrent",
-            "--query.max-concurrent-select",
             "--query.mode",
             "--query.partition-label",
-            "--query.promql-engine",
-            "--query.timeout",
-            "--store.limits.request-samples",
-            "--store.limits.request-series",
         ),
         *_no_ops(
             _PROMQL,
-            "--query.auto-downsampling",
             "--query.disable-fallback",
             "--query.distributed-with-overlapping-interval",
-            "--query.dynamic-lookback-delta",
             "--query.enable-x-functions",
             switch=True,
         ),
         *_no_ops(
-            _HTTP_API,
-            "--alert.query-url",
-            "--query.instant.default.max_source_resolution",
-            "--query.metadata.default-time-range",
-            "--web.external-prefix",
-            "--web.prefix-header",
-            "--web.route-prefix",
-        ),
-        *_no_ops(
-            _HTTP_API,
-            "--exemplar.partial-response",
-            "--metric-metadata.partial-response",
-            "--query.only-prometheus-params",
-            "--query.partial-response",
-            "--rule.partial-response",
-            "--status.partial-response",
-            "--target.partial-response",
-            "--web.disable-cors",
-            switch=True,
+            "endpoints are asked with all parameters always", "--query.only-prometheus-params", switch=True
         ),
         *_no_ops(
             "the buckets of thanos_store_api_query_duration_seconds are fixed",
@@ -115,22 +82,7 @@ DEVIATIONS: dict[str, Sequence[Deviation]] = {
             "--query.telemetry.request-samples-quantiles",
             "--query.telemetry.request-series-seconds-quantiles",
         ),
-        *_no_ops(
-            "the tenant of a call goes on to the endpoints under its own name",
-            "--query.default-tenant-id",
-            "--query.tenant-header",
-            "--query.tenant-label-name",
-        ),
         *_no_ops("series are merged as they arrive", "--grpc.proxy-strategy"),
-        *_refused(
-            "tenancy is not enforced here, and data of other tenants would be shown",
-            "--query.enforce-tenancy",
-            switch=True,
-        ),
-        *_refused(
-            "tenants are not taken from certificates here; see --grpc-server-allowed-identity",
-            "--query.tenant-certificate-field",
-        ),
         *_refused(
             "endpoints are not relabeled here, and more of them would be asked than is meant",
             "--selector.relabel-config",

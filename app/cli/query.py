@@ -7,7 +7,20 @@ import rich_click as click
 
 from app.cli.compatibility import WARNINGS, deviations
 from app.cli.listeners import certificate_options, grpc_options, http_options, log_options
-from app.cli.options import DURATION, EXIT_CODES, HELP, PUT_OFF, SIZE, Choice, fail, many, option, options
+from app.cli.options import (
+    DURATION,
+    EXIT_CODES,
+    HELP,
+    PUT_OFF,
+    SIZE,
+    Choice,
+    fail,
+    given_flags,
+    many,
+    option,
+    options,
+)
+from app.cli.promql import partial_response_options, promql_options, tenancy_options, web_options
 from app.errors import ConfigError
 
 _COMMAND = "crossrealm query"
@@ -203,6 +216,7 @@ _HTTP = http_options(
         default=False,
         help="Let POST /-/reload read all files again.",
     ),
+    *web_options(),
 )
 
 _QUERY = options(
@@ -267,15 +281,23 @@ _QUERY = options(
 @grpc_options(_COMMAND)
 @_HTTP
 @_QUERY
+@promql_options(_COMMAND)
+@partial_response_options(_COMMAND)
+@tenancy_options(_COMMAND)
 @log_options(_COMMAND)
 @deviations("query")
 @click.pass_context
 def query(ctx: click.Context, /, **given: Any) -> None:
-    """Serve the Store API over all endpoints."""
+    """Serve the Store API and the API of Prometheus over all endpoints."""
     from app.config.query_flags import QueryFlags, query_settings
 
     try:
-        settings = query_settings(QueryFlags(**given), ctx.meta.get(PUT_OFF, ()), ctx.meta.get(WARNINGS, ()))
+        settings = query_settings(
+            QueryFlags(**given),
+            ctx.meta.get(PUT_OFF, ()),
+            ctx.meta.get(WARNINGS, ()),
+            given_flags(ctx),
+        )
         from app.querier import run_query
 
         sys.exit(run_query(settings))

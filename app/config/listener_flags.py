@@ -8,6 +8,7 @@ from app.config.addresses import split_address
 from app.config.client_tls import is_identity
 from app.config.model import GrpcServerSettings, HttpSettings, ListenerTls, LogSettings, TlsVersion
 from app.config.tls_names import openssl_ciphers, openssl_curves
+from app.config.web_prefix import clean_prefix
 from app.errors import Problem
 
 
@@ -32,6 +33,10 @@ class ListenerFlags(msgspec.Struct, frozen=True, kw_only=True):
     http_config: str = ""
     web_hide_tls: bool = False
     web_enable_lifecycle: bool = False
+    web_route_prefix: str = ""
+    web_external_prefix: str = ""
+    web_prefix_header: str = ""
+    web_disable_cors: bool = False
     tls_drain_window: float = 60.0
     log_level: str = "info"
     log_format: str = "logfmt"
@@ -74,6 +79,11 @@ class ListenerReader:
             config_file=flags.http_config,
             lifecycle=flags.web_enable_lifecycle,
             hide_tls=flags.web_hide_tls,
+            # A prefix of "/" is none, and not a missing one.
+            route_prefix=clean_prefix(flags.web_route_prefix or flags.web_external_prefix),
+            external_prefix=clean_prefix(flags.web_external_prefix),
+            prefix_header=flags.web_prefix_header,
+            cors=not flags.web_disable_cors,
         )
 
     def log(self) -> LogSettings:

@@ -5,6 +5,8 @@ from typing import Literal
 
 import msgspec
 
+from app.config.query_options import QueryOptions
+
 TlsVersion = Literal["1.2", "1.3"]
 Compression = Literal["none", "snappy"]
 COMPRESSIONS: tuple[Compression, ...] = ("none", "snappy")
@@ -134,6 +136,10 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     :param config_file: exporter-toolkit's web configuration; empty is plain HTTP.
     :param lifecycle: whether ``POST /-/reload`` may be used.
     :param hide_tls: leave the `tls` objects out of `/api/v1/stores`.
+    :param route_prefix: of all paths but probes, metrics and reload; "" or ``/thanos``.
+    :param external_prefix: under which a proxy that strips it shows these paths; likewise.
+    :param prefix_header: names that prefix in each request; "" where none does.
+    :param cors: whether pages of other sites may ask the API.
     """
 
     address: str = "0.0.0.0:10902"
@@ -141,6 +147,10 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     config_file: str = ""
     lifecycle: bool = False
     hide_tls: bool = False
+    route_prefix: str = ""
+    external_prefix: str = ""
+    prefix_header: str = ""
+    cors: bool = True
 
 
 class MissingEndpoints(StrEnum):
@@ -191,8 +201,11 @@ class QuerySettings(ServerSettings, frozen=True, kw_only=True):
     :param client_max_message_size: bytes of one message from an endpoint; Thanos's default is 2^31-1.
     :param compression: of gRPC messages to endpoints whose group does not say.
     :param resort_buffer: bytes that streams in the wrong order may hold per endpoint.
+    :param flags: as they were given, name and text, for people to look at.
     """
 
+    query: QueryOptions = QueryOptions()
+    flags: tuple[tuple[str, str], ...] = ()
     groups: tuple[EndpointGroup, ...] = ()
     source: EndpointsSource = EndpointsSource()
     endpoints_reload: bool = True

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from app.config.addresses import same_endpoint
 from app.config.client_tls import check_client_tls
 from app.config.endpoints_source import load_endpoints
-from app.config.listener_flags import ListenerFlags, ListenerReader
 from app.config.model import (
     EndpointGroup,
     EndpointsConfig,
@@ -15,6 +14,7 @@ from app.config.model import (
     QuerySettings,
     TlsConfig,
 )
+from app.config.promql_flags import PromqlFlags, PromqlReader
 from app.config.selector_labels import parse_selector_label
 from app.errors import ConfigError, Problem
 
@@ -24,7 +24,7 @@ FLAG_GROUP = "flags"
 """The name of the group that the endpoints of the flags make up."""
 
 
-class QueryFlags(ListenerFlags, frozen=True, kw_only=True):
+class QueryFlags(PromqlFlags, frozen=True, kw_only=True):
     """The flags as they were given; durations are seconds. Names are the flags', dots and dashes as
     underscores; of flags with several names the first of `app.cli`."""
 
@@ -93,30 +93,41 @@ _EXCLUSIVE = {
 
 
 def query_settings(
-    flags: QueryFlags, problems: Sequence[Problem] = (), warnings: Sequence[str] = ()
+    flags: QueryFlags,
+    problems: Sequence[Problem] = (),
+    warnings: Sequence[str] = (),
+    given: Sequence[tuple[str, str]] = (),
 ) -> QuerySettings:
     """Settings of `crossrealm query`.
 
     :param problems: what is known to be wrong already.
     :param warnings: what is to be said already.
+    :param given: names and texts of the flags, for people to look at.
     :raises ConfigError: with every fault of the flags and of the endpoints file.
     """
-    return _Reader(flags, problems, warnings).settings()
+    return _Reader(flags, problems, warnings, given).settings()
 
 
-class _Reader(ListenerReader):
+class _Reader(PromqlReader):
     """Mutable: the problems and warnings found so far."""
 
-    def __init__(self, flags: QueryFlags, problems: Sequence[Problem], warnings: Sequence[str]) -> None:
+    def __init__(
+        self,
+        flags: QueryFlags,
+        problems: Sequence[Problem],
+        warnings: Sequence[str],
+        given: Sequence[tuple[str, str]],
+    ) -> None:
         super().__init__(flags, problems)
         self._flags = flags
+        self._given = tuple(given)
         self._warnings = list(warnings)
 
     def settings(self) -> QuerySettings:
         flags = self._flags
         source = self._source()
         endpoints = self._endpoints(source)
-        grpc, http = self.grpc(), self.http()
+        grpc, http, query = self.grpc(), self.http(), self.query_options()
         selector_labels = self._selector_labels()
         self.not_zero("--endpoint.info-timeout", flags.endpoint_info_timeout)
         self.not_zero("--store.sd-interval", flags.store_sd_interval)
@@ -140,6 +151,8 @@ class _Reader(ListenerReader):
             grpc=grpc,
             http=http,
             log=self.log(),
+            query=query,
+            flags=self._given,
             tls_startup_strict=flags.tls_startup == "strict",
             drain_window=flags.tls_drain_window,
             sd_interval=flags.store_sd_interval,

@@ -1,12 +1,15 @@
 """What goes into an evaluation and what comes out of it."""
 
+import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engine.histogram.floats import STALE_BITS
 from app.engine.histogram.model import FloatHistogram
 from app.engine.promql.ast import Matcher, Span
 
@@ -14,9 +17,12 @@ Labels = tuple[tuple[str, str], ...]
 """Names and values, sorted by name, none of the values empty."""
 
 METRIC_NAME = "__name__"
-STALE_BITS = 0x7FF0000000000002
-"""The bits of the NaN with which Prometheus marks the end of a series."""
+FORCED_MONOTONIC = (
+    "input to histogram_quantile needed to be fixed for monotonicity "
+    "(see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)"
+)
 STALE = float(np.array([STALE_BITS], np.uint64).view(np.float64)[0])
+"""The NaN with which Prometheus marks the end of a series."""
 
 
 def is_stale(value: float) -> bool:
@@ -113,33 +119,85 @@ class EvaluationError(Exception):
     """The query is well formed, and cannot be answered: `execution` to HTTP clients."""
 
 
+class Forced(msgspec.Struct, frozen=True):
+    """How classic buckets had to be made monotonic for `histogram_quantile`, over some steps.
+
+    :param first: milliseconds since the epoch; `last` likewise.
+    :param low: the lowest bound at which it was needed; `high` the highest.
+    :param most: by how much at most.
+    """
+
+    first: int
+    last: int
+    low: float
+    high: float
+    most: float
+    count: int = 1
+
+    def __or__(self, other: "Forced") -> "Forced":
+        return Forced(
+            min(self.first, other.first),
+            max(self.last, other.last),
+            min(self.low, other.low),
+            max(self.high, other.high),
+            max(self.most, other.most),
+            self.count + other.count,
+        )
+
+    def __str__(self) -> str:
+        times = [datetime.fromtimestamp(time // 1000, UTC) for time in (self.first, self.last)]
+        since, until = (time.strftime("%Y-%m-%dT%H:%M:%SZ") for time in times)
+        return (
+            f", from buckets {_g(self.low)} to {_g(self.high)}, with a max diff of {_g(self.most, 2)}, "
+            f"over {self.count} samples from {since} to {until}"
+        )
+
+
 class Annotations:
     """Mutable: what an evaluation has to say beside its result, each text once, in order of appearance."""
 
     def __init__(self) -> None:
-        self._said: dict[tuple[str, Span | None], str] = {}
+        self._said: dict[tuple[str, str, Span | None], Forced | None] = {}
 
     def warn(self, text: str, span: Span | None = None) -> None:
-        self._said.setdefault(("PromQL warning: " + text, span), "warning")
+        self._said.setdefault(("warning", text, span), None)
 
     def info(self, text: str, span: Span | None = None) -> None:
-        self._said.setdefault(("PromQL info: " + text, span), "info")
+        self._said.setdefault(("info", text, span), None)
+
+    def forced_monotonic(self, of_metric: str, span: Span, forced: Forced) -> None:
+        """Classic buckets were repaired; over the steps of a query it is said once, with its extent."""
+        key = ("info", FORCED_MONOTONIC + of_metric, span)
+        before = self._said.get(key)
+        self._said[key] = forced if before is None else before | forced
 
     def update(self, other: "Annotations") -> None:
-        for key, kind in other._said.items():
-            self._said.setdefault(key, kind)
+        for key, forced in other._said.items():
+            before = self._said.get(key)
+            self._said[key] = before | forced if before is not None and forced is not None else forced
 
     def __bool__(self) -> bool:
         return bool(self._said)
 
     def texts(self, kind: str, query: str = "") -> list[str]:
-        """Of one kind, ``warning`` or ``info``; with line and column where the query is given."""
+        """Of one kind, ``warning`` or ``info``; with details, line and column where the query is given."""
         found: list[str] = []
-        for (text, span), said in self._said.items():
+        for (said, text, span), forced in self._said.items():
             if said != kind:
                 continue
-            found.append(f"{text} ({position(query, span.start)})" if query and span is not None else text)
+            text = f"PromQL {kind}: {text}"
+            if query and span is not None:
+                text += f"{forced or ''} ({position(query, span.start)})"
+            found.append(text)
         return list(dict.fromkeys(found))
+
+
+def _g(value: float, digits: int = 17) -> str:
+    """Like Go's ``%g``; with 17 digits, only as many as are needed."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+    text = f"{value:.{digits}g}" if digits < 17 else repr(value).removesuffix(".0")
+    return text
 
 
 def position(query: str, at: int) -> str:

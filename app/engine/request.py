@@ -1,7 +1,7 @@
 """What the HTTP and gRPC fronts ask of the engine, and what they get."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -34,13 +34,36 @@ class QueryRequest(msgspec.Struct, frozen=True):
     stats: bool = False
 
 
+@runtime_checkable
+class Columnar(Protocol):
+    """A result that stays in columns until somebody says in which form it is wanted.
+
+    :ivar kind: ``vector`` or ``matrix``.
+    """
+
+    kind: str
+
+    def value(self) -> Value:
+        """As objects."""
+        ...
+
+    def json(self) -> Iterator[bytes]:
+        """The `result` of the HTTP API, in blocks; to be called in a thread."""
+        ...
+
+
 class Answer(msgspec.Struct, frozen=True):
     """:param warnings: of the endpoints: what is missing. The annotations are PromQL's own."""
 
-    value: Value
+    found: Value | Columnar
     annotations: Annotations
     warnings: Sequence[str] = ()
     stats: Mapping[str, Any] | None = None
+
+    @property
+    def value(self) -> Value:
+        """As objects, which takes long for many points."""
+        return self.found.value() if isinstance(self.found, Columnar) else self.found
 
 
 class QueryTimeout(Exception):

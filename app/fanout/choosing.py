@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from app.endpoints.model import Snapshot
 from app.errors import CallError, Code
 from app.fanout.metrics import FanoutMetrics
-from app.fanout.model import FanoutOptions
+from app.fanout.model import FanoutOptions, RequestContext
 from app.fanout.partial import Warnings, report_missing
 from app.fanout.selection import Choice, Matcher, against_selector, choose, compiled
 from app.pb.thanos import LabelNamesRequest, LabelValuesRequest, SeriesRequest
@@ -40,6 +40,7 @@ def chosen(
     replica_labels: Sequence[str],
     method: str,
     *,
+    context: RequestContext,
     options: FanoutOptions,
     warnings: Warnings,
     metrics: FanoutMetrics,
@@ -51,7 +52,9 @@ def chosen(
     """
     if not snapshot.endpoints and warnings.abort:
         raise CallError(Code.UNAVAILABLE, "No StoreAPIs available")
-    choice = choose(snapshot, matchers, *times, frozenset(replica_labels))
+    choice = choose(
+        snapshot, matchers, *times, frozenset(replica_labels), store_matchers=context.store_matchers
+    )
     metrics.asked.labels(method).observe(len(choice.asked))
     report_missing(choice, options.missing_endpoints, warnings, metrics, method)
     return choice

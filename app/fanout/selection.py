@@ -9,6 +9,9 @@ from app.endpoints.model import Api, EndpointInfo, EndpointView, Labels, Snapsho
 from app.errors import CallError, Code
 from app.pb.thanos import LabelMatcher, LabelMatcherType
 
+ADDRESS = "__address__"
+"""The label of endpoints that `StoreMatchers` are about."""
+
 Predicate = Callable[[str], bool]
 
 
@@ -17,6 +20,10 @@ class Matcher(msgspec.Struct, frozen=True):
 
     name: str
     matches: Predicate
+
+
+StoreMatchers = tuple[Matcher, ...]
+"""Matchers on ``__address__``, all of which an endpoint has to match; those on other names match all."""
 
 
 def compiled(matcher: LabelMatcher) -> Matcher:
@@ -101,6 +108,7 @@ def choose(
     max_time: int,
     replica_labels: frozenset[str],
     api: Api = Api.STORE,
+    store_matchers: Sequence[StoreMatchers] = (),
 ) -> Choice:
     """Which endpoints are asked, and which are missed (rule 8).
 
@@ -108,11 +116,14 @@ def choose(
 
     :param replica_labels: labels that tell replicas apart; without them equal label sets are the same data.
     :param api: what they must offer.
+    :param store_matchers: any of them has to match; none: every endpoint may be asked.
     """
     asked: list[EndpointView] = []
     absent: list[EndpointView] = []
     for view in snapshot.endpoints:
         info = view.info
+        if not _named(view.address, store_matchers):
+            continue
         if info is not None and (api not in info.apis or not can_match(info, matchers, min_time, max_time)):
             continue
         if view.asked:
@@ -124,6 +135,12 @@ def choose(
     }
     missing = tuple(view for view in absent if not _covered(view, replica_labels, covered))
     return Choice(tuple(asked), missing)
+
+
+def _named(address: str, store_matchers: Sequence[StoreMatchers]) -> bool:
+    """Whether the client wants this endpoint."""
+    own = {ADDRESS: address}
+    return not store_matchers or any(_compatible(own, each) for each in store_matchers)
 
 
 def _without(view: EndpointView, replica_labels: frozenset[str]) -> list[Labels]:

@@ -74,9 +74,11 @@ def stores_route(
     tls_status: Callable[[], Sequence[ProviderStatus]],
     *,
     hide_tls: bool,
+    prefix: str = "",
 ) -> Route:
     """The path.
 
+    :param prefix: that it is under.
     :param hide_tls: leave the `tls` objects out.
     """
 
@@ -85,7 +87,7 @@ def stores_route(
         content = msgspec.json.encode({"status": "success", "data": found})
         return Response(content, headers={"content-type": "application/json", "cache-control": "no-store"})
 
-    return Route("/api/v1/stores", answer)
+    return Route(prefix + "/api/v1/stores", answer)
 
 
 def stores(

@@ -1,10 +1,15 @@
 """The native histogram that is calculated with."""
 
 import math
+import sys
 from collections.abc import Mapping
 from enum import Enum
+from functools import lru_cache
 
 import msgspec
+
+from app.engine.histogram.bounds import FRACTIONS
+from app.engine.histogram.floats import scale
 
 CUSTOM_SCHEMA = -53
 """The schema of histograms with bucket bounds of their own (NHCB)."""
@@ -46,12 +51,36 @@ class FloatHistogram(msgspec.Struct, frozen=True):
         return self.schema == CUSTOM_SCHEMA
 
     def bound(self, index: int) -> float:
-        """The upper bound of a positive bucket."""
+        """The upper bound of a positive bucket, which is the lower one of the next."""
         if self.custom:
+            if index < 0:
+                return -math.inf
             return self.custom_values[index] if index < len(self.custom_values) else math.inf
         return exponential_bound(index, self.schema)
 
 
+class HistogramMismatch(Exception):
+    """One histogram has an exponential schema, the other bounds of its own: they cannot be combined."""
+
+
+@lru_cache(maxsize=16_384)
 def exponential_bound(index: int, schema: int) -> float:
-    """The upper bound of bucket `index`: `2**(index / 2**schema)`, infinity past the largest float."""
-    raise NotImplementedError
+    """The upper bound of bucket `index`: `2**(index / 2**schema)`, infinity past the largest float.
+
+    The last bucket before infinity ends at the largest float, so that observations of infinity, and only
+    they, fall into the bucket after it.
+
+    :param schema: up to 8.
+    """
+    if schema < 0:
+        fraction, exponent = 0.5, (index << -schema) + 1
+    else:
+        fraction, exponent = FRACTIONS[(index % (1 << schema)) << (8 - schema)], (index >> schema) + 1
+    if fraction == 0.5 and exponent == 1025:
+        return sys.float_info.max
+    return scale(fraction, exponent)
+
+
+def populated(buckets: Mapping[int, float]) -> dict[int, float]:
+    """Without the empty ones, which a histogram never holds."""
+    return {index: count for index, count in buckets.items() if count != 0}

@@ -18,8 +18,10 @@ def _escaped(char: str, mark: str) -> str:
     if char in _SHORT:
         return _SHORT[char]
     code = ord(char)
-    if char == " " or (char.isprintable() and not 0xD800 <= code < 0xE000):
+    if char == " " or char.isprintable():
         return char
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, see `unquoted`
+        return f"\\x{code - 0xDC00:02x}"
     if code < 0x80:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
@@ -40,7 +42,12 @@ def unquoted(literal: str) -> str:
         data += _unescaped(found.group(1), literal[0])
         done = found.end()
     data += body[done:].encode()
-    return data.decode("utf-8", "replace")
+    return data.decode("utf-8", "surrogateescape")
+
+
+def is_text(text: str) -> bool:
+    """Whether it is UTF-8: escapes can make strings that are not, kept as lone surrogates."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _unescaped(escape: str, mark: str) -> bytes:

@@ -74,7 +74,15 @@ class Collecting(Generic[R]):
         :raises CallError: something is missing, and the client wants all or nothing.
         """
         with self._source.lease() as snapshot:
-            choice = choose(snapshot, (), MIN_TIME, MAX_TIME, replica_labels, self._api)
+            choice = choose(
+                snapshot,
+                (),
+                MIN_TIME,
+                MAX_TIME,
+                replica_labels,
+                self._api,
+                store_matchers=context.store_matchers,
+            )
             requests = {view.address: asked(view) for view in (*choice.asked, *choice.missing)}
             missing = tuple(view for view in choice.missing if requests[view.address] is not None)
             report_missing(

@@ -142,3 +142,22 @@ def test_policies_for_what_is_missing() -> None:
     with pytest.raises(CallError) as caught:
         report_missing(choice, MissingEndpoints.WARN, Warnings(abort=True), metrics, "Series")
     assert caught.value.code is Code.ABORTED
+
+
+@pytest.mark.parametrize(
+    ("store_matchers", "wanted"),
+    [
+        ((), ["a:1", "b:1", "c:1"]),
+        (((("__address__", "a:1"),),), ["a:1"]),
+        (((("__address__", "a:1"),), (("__address__", "c:1"),)), ["a:1", "c:1"]),
+        (((("__address__", "a:1"), ("__address__", "b:1")),), []),
+        (((("realm", "us"),),), ["a:1", "b:1", "c:1"]),
+    ],
+)
+def test_the_client_may_name_the_endpoints_it_wants(
+    store_matchers: tuple[tuple[tuple[str, str], ...], ...], wanted: list[str]
+) -> None:
+    views = (endpoint("a:1", EU), endpoint("b:1", US), endpoint("c:1", known=False, state=State.UNHEALTHY))
+    sets = [tuple(compiled(matcher(*each)) for each in every) for every in store_matchers]
+    found = choose(Snapshot(views), (), 100, 200, frozenset(), store_matchers=sets)
+    assert [view.address for view in (*found.asked, *found.missing)] == wanted

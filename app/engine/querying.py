@@ -1,0 +1,257 @@
+"""A query from its text to its answer: parsed, planned, its series fetched at once, evaluated in a thread."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import anyio
+import anyio.to_thread
+import msgspec
+import structlog
+
+from app.config.query_options import QueryOptions
+from app.engine import fast
+from app.engine.cancelling import CancelFlag
+from app.engine.metrics import EngineMetrics
+from app.engine.model import Annotations, EvaluationError, Hints, Limits, Query, Scalar, Series, Value
+from app.engine.prepare import Prepared, prepared, restricted
+from app.engine.promql.ast import Matcher, VectorSelector
+from app.engine.promql.features import NO_FEATURES, Features, features_of
+from app.engine.promql.parser import parse
+from app.engine.reference import run
+from app.engine.request import Answer, Columnar, QueryRequest, QueryTimeout
+from app.engine.select.decode import decode
+from app.engine.select.fetch import Selected
+from app.engine.select.model import ChunkTable, SelectOptions
+from app.fanout.model import RequestContext
+
+Given = TypeVar("Given")
+log = structlog.get_logger()
+
+
+class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    :param lookback: milliseconds, where a request does not say.
+    :param subquery_step: milliseconds, for subqueries that name no step.
+    :param selects: selectors of one query that are asked of the endpoints at a time.
+    :param samples: that one query may hold; 0: no limit.
+    :param slow: seconds past which a query is logged; 0: none is.
+    """
+
+    lookback: int = 300_000
+    subquery_step: int = 60_000
+    selects: int = 4
+    samples: int = 0
+    slow: float = 0.0
+    features: Features = NO_FEATURES
+
+
+def engine_options(options: QueryOptions) -> EngineOptions:
+    """As the flags have them."""
+    return EngineOptions(
+        lookback=round(options.lookback * 1000),
+        subquery_step=round(options.evaluation_interval * 1000),
+        selects=options.max_concurrent_select,
+        samples=options.max_samples,
+        slow=options.slow_query,
+        features=features_of(options.features),
+    )
+
+
+class Selects(Protocol):
+    """Where series come from."""
+
+    async def select(
+        self, matchers: Sequence[Matcher], hints: Hints, options: SelectOptions, context: RequestContext
+    ) -> Selected:
+        """
+        :raises CallError: an endpoint failed, and partial answers are not wanted.
+        """
+        ...
+
+
+class QueryEngine:
+    """Stateless but for its threads: what changes is each query's own. An `Engine`.
+
+    :param threads: evaluations that run at once.
+    """
+
+    def __init__(
+        self, selecting: Selects, options: EngineOptions, metrics: EngineMetrics, *, threads: int = 20
+    ) -> None:
+        self._selecting = selecting
+        self._options = options
+        self._metrics = metrics
+        self._threads = anyio.CapacityLimiter(threads)
+
+    async def query(self, request: QueryRequest) -> Answer:
+        """
+        :raises ParseError: the text is not PromQL.
+        :raises EvaluationError: it cannot be answered.
+        :raises QueryTimeout: it took longer than its time.
+        :raises CallError: an endpoint failed, and partial answers are not wanted.
+        """
+        begun = time.monotonic()
+        cancel = CancelFlag()
+        outcome = "canceled"
+        try:
+            with anyio.move_on_after(request.timeout) as scope:
+                answer = await self._answer(request, cancel)
+                outcome = "success"
+                return answer
+        except Exception:
+            outcome = "error"
+            raise
+        finally:
+            cancel.set()  # whoever still works on it need not
+            if scope.cancelled_caught:
+                outcome = "timeout"
+            self._finished(request, outcome, time.monotonic() - begun)
+        raise QueryTimeout(f"query timed out in expression evaluation after {request.timeout:g} s")
+
+    def _finished(self, request: QueryRequest, outcome: str, seconds: float) -> None:
+        self._metrics.finished(outcome, seconds)
+        if 0 < self._options.slow <= seconds:
+            log.warning(
+                "slow query",
+                query=request.text,
+                seconds=round(seconds, 3),
+                outcome=outcome,
+                start=request.start,
+                end=request.end,
+                step=request.step,
+            )
+
+    def _prepared(self, request: QueryRequest) -> Prepared:
+        options = self._options
+        expr = parse(request.text, options.features)
+        if request.enforced:
+            expr = restricted(expr, tuple(Matcher(*each) for each in request.enforced))
+        query = Query(
+            request.text,
+            request.start,
+            request.end,
+            request.step,
+            lookback=options.lookback if request.lookback is None else request.lookback,
+            subquery_step=options.subquery_step,
+            delayed_name_removal=options.features.delayed_name_removal,
+            limits=Limits(options.samples),
+        )
+        return prepared(expr, query)
+
+    async def _answer(self, request: QueryRequest, cancel: CancelFlag) -> Answer:
+        placed = self._prepared(request)
+        fetching = time.monotonic()
+        selected = await self._select(placed, request)
+        evaluating = time.monotonic()
+        tables = {node: each.table for node, each in selected.items()}
+        warnings = list(dict.fromkeys(text for each in selected.values() for text in each.warnings))
+        found, annotations = await self._in_thread(lambda: self._evaluated(placed, tables, cancel))
+        stats = None
+        if request.stats:
+            stats = _stats(evaluating - fetching, time.monotonic() - evaluating)
+        return Answer(found, annotations, warnings, stats)
+
+    def _evaluated(
+        self, placed: Prepared, tables: Mapping[VectorSelector, ChunkTable], cancel: CancelFlag
+    ) -> tuple[Value | Columnar, Annotations]:
+        """On columns if the whole query can be, else by the reference evaluator."""
+        plan = fast.plan(placed.expr, placed.query)
+        if plan.path == fast.FAST:
+            annotations = Annotations()
+            wanted = {number: tables[node] for number, (node, _) in enumerate(fast.selectors(plan))}
+            try:
+                found = fast.evaluate(plan, wanted, cancel.array, annotations)
+            except fast.NotServed:
+                log.debug("query left to the reference evaluator: its series are not all floats")
+            else:
+                self._metrics.evaluated(fast.FAST)
+                if isinstance(found, Scalar):
+                    return found, annotations
+                return _Columns(found, placed.query), annotations
+        annotations = Annotations()
+        self._metrics.evaluated(fast.REFERENCE)
+        return evaluated(placed, tables, annotations, cancel), annotations
+
+    async def _in_thread(self, work: Callable[[], Given]) -> Given:
+        return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
+
+    async def _select(self, placed: Prepared, request: QueryRequest) -> dict[VectorSelector, Selected]:
+        """All selectors at once, but for the limit; the same series are asked for only once."""
+        found: dict[VectorSelector, Selected] = {}
+        places = anyio.CapacityLimiter(self._options.selects)
+        context = RequestContext(metadata=request.metadata, timeout=request.timeout)
+        groups: dict[tuple[frozenset[Matcher], Hints], list[VectorSelector]] = {}
+        for selection in placed.selections:
+            key = frozenset(selection.matchers), selection.hints
+            groups.setdefault(key, []).append(selection.node)
+
+        async def fetch(nodes: list[VectorSelector], matchers: frozenset[Matcher], hints: Hints) -> None:
+            async with places:
+                ordered = sorted(matchers, key=lambda matcher: (matcher.name, matcher.op, matcher.value))
+                selected = await self._selecting.select(ordered, hints, request.select, context)
+            for node in nodes:
+                found[node] = selected
+
+        async with anyio.create_task_group() as tasks:
+            for (matchers, hints), nodes in groups.items():
+                tasks.start_soon(fetch, nodes, matchers, hints)
+        return found
+
+    def explain(self, request: QueryRequest) -> Mapping[str, Any]:
+        """A tree of ``name`` and ``children``: which path each node takes, and why.
+
+        :raises ParseError: the text is not PromQL.
+        :raises EvaluationError: it makes no sense at these times.
+        """
+        placed = self._prepared(request)
+        return fast.explained(fast.plan(placed.expr, placed.query).root)
+
+
+class _Columns:
+    """A `Columnar`."""
+
+    def __init__(self, grid: fast.Grid, query: Query) -> None:
+        self._grid = grid
+        self._query = query
+        self.kind = "matrix" if query.step else "vector"
+
+    def value(self) -> Value:
+        return fast.to_value(self._grid, self._query)
+
+    def json(self) -> Iterator[bytes]:
+        return fast.write_json(self._grid, self._query)
+
+
+def evaluated(
+    placed: Prepared,
+    tables: Mapping[VectorSelector, ChunkTable],
+    annotations: Annotations,
+    cancel: CancelFlag,
+) -> Value:
+    """By the reference evaluator, which wants all samples decoded.
+
+    :raises EvaluationError: the query cannot be answered.
+    """
+    decoded: dict[int, Sequence[Series]] = {}
+    for table in tables.values():
+        if id(table) not in decoded:
+            decoded[id(table)] = decode(table, cancel.array)
+    series = {node: decoded[id(table)] for node, table in tables.items()}
+    return run(placed, series, annotations, cancel.check)
+
+
+def _stats(fetch: float, evaluate: float) -> Mapping[str, Any]:
+    """As Prometheus names them, as far as they are measured here."""
+    timings = {
+        "evalTotalTime": fetch + evaluate,
+        "resultSortTime": 0.0,
+        "queryPreparationTime": fetch,
+        "innerEvalTime": evaluate,
+        "execQueueTime": 0.0,
+        "execTotalTime": fetch + evaluate,
+    }
+    return {"timings": timings, "samples": {"totalQueryableSamples": 0, "peakSamples": 0}}
+
+
+__all__ = ["EngineOptions", "EvaluationError", "QueryEngine", "Selects"]

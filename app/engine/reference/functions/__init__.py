@@ -1,0 +1,1 @@
+"""The functions of PromQL at one step, each by its name."""
