@@ -14,7 +14,7 @@ from app.engine.histogram.model import FloatHistogram
 from app.engine.model import STALE, EvaluationError, Labels, Series
 from app.engine.select.intake import Bytes, Offsets
 from app.engine.select.model import described
-from app.pb.thanos import Aggr, ChunkEncoding
+from app.pb.thanos import Aggr, ChunkEncoding, ShardInfo
 
 Floats = NDArray[np.float64]
 
@@ -26,6 +26,7 @@ class Purpose(msgspec.Struct, frozen=True):
     :param aggregates: what stands in for raw samples where a store has downsampled ones only.
     :param apart: whether chunks that overlap are of different replicas, which are to be merged.
     :param counter: whether merging adjusts them, being counters.
+    :param shard: the only one that is wanted; None: all series.
     """
 
     start: int
@@ -34,6 +35,7 @@ class Purpose(msgspec.Struct, frozen=True):
     apart: bool = True
     counter: bool = False
     chain: bool = False
+    shard: ShardInfo | None = None
 
 
 class OddLane(msgspec.Struct, frozen=True):
