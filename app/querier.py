@@ -24,7 +24,7 @@ from app.engine.promql.features import features_of
 from app.engine.querying import QueryEngine, engine_options
 from app.engine.select.fetch import Selecting
 from app.errors import ConfigError, Problem
-from app.fanout import warm_up
+from app.fanout import warm_up as warm_up_fanout
 from app.fanout.apis.proxies import Proxies
 from app.fanout.fanout import Fanout
 from app.fanout.metrics import FanoutMetrics
@@ -63,6 +63,16 @@ def run_query(settings: QuerySettings) -> int:
     :raises ConfigError: material or files named by the settings are at fault; no port was opened.
     """
     return run_server(settings, lambda environment: Querier(settings, environment))
+
+
+def warm_up() -> float:
+    """Compile the kernels, or load what was compiled before; the seconds it took."""
+    begun = time.monotonic()
+    from app.engine.warming import compile_kernels
+
+    warm_up_fanout()
+    compile_kernels()
+    return time.monotonic() - begun
 
 
 class Querier:
