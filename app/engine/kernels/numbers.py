@@ -73,7 +73,7 @@ def shortest(bits):
     low = _rounded(upper, lower, left << shift) + odd
     high = _rounded(upper, lower, right << shift)
     digits = value >> np.uint64(2)
-    if digits >= 100:
+    if digits >= 10:
         short = _TEN * product_high(digits, np.uint64(1844674407370955168))
         next_short = short + _TEN
         below = low <= short << np.uint64(2)
