@@ -38,6 +38,7 @@ from app.services import health, info, query, store
 from app.services.apis import METHODS, api_services, names, path
 from app.services.health import Health
 from app.services.reflection import Reflection
+from app.services.scopes import Scopes
 from app.tls.model import ProviderStatus
 from app.tls.provider import Provider
 from app.tls.usable import unusable_clients
@@ -119,11 +120,14 @@ class Querier:
         self.routes = self._http(engine, gate, fanout, proxies, registry)
         served = [store.NAME, info.NAME, health.NAME, query.NAME, *names(apis)]
         self.health = Health(served)
+        scopes = Scopes(settings.identity_matchers)
         self.services = [
-            store.Store(fanout).service(),
-            info.Info(self.endpoints, settings.selector_labels, lambda: self.readiness.ready).service(),
-            query.Query(engine, gate, settings.query, settings.replica_labels).service(),
-            *api_services(apis),
+            store.Store(fanout, scopes).service(),
+            info.Info(
+                self.endpoints, settings.selector_labels, lambda: self.readiness.ready, scopes
+            ).service(),
+            query.Query(engine, gate, settings.query, settings.replica_labels, scopes=scopes).service(),
+            *api_services(apis, scopes),
             self.health.service(),
             *Reflection(served).services(),
         ]

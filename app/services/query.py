@@ -23,6 +23,7 @@ from app.fanout.wire import framed
 from app.pb import thanos as pb
 from app.rpc.messages import parsed
 from app.rpc.model import SERVER_STREAM, ServerCall, Service
+from app.services.scopes import NO_SCOPES, Scopes
 from app.services.store import forwarded
 from app.services.timeseries import messages
 from app.services.unary import receive_only
@@ -56,12 +57,14 @@ class Query:
         options: QueryOptions,
         replica_labels: tuple[str, ...],
         *,
+        scopes: Scopes = NO_SCOPES,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
         self._gate = gate
         self._options = options
         self._replica_labels = replica_labels
+        self._scopes = scopes
         self._now = now
 
     async def query(self, call: ServerCall) -> None:
@@ -146,6 +149,7 @@ class Query:
                 shard_info=_shard_info(asked),
             ),
             metadata=forwarded(call.metadata),
+            enforced=self._scopes.of(call.peer).texts,
             stats=True,
         )
 
