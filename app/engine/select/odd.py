@@ -1,15 +1,15 @@
 """Series that are not made of plain XOR chunks alone: downsampled aggregates and native histograms."""
 
-import importlib
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from typing import cast
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from app.engine import kernels
+from app.engine.histogram.arithmetic import div
+from app.engine.histogram.chunks import decode_histogram_chunk
 from app.engine.histogram.model import FloatHistogram
 from app.engine.model import STALE, EvaluationError, Labels, Series
 from app.engine.select.intake import Bytes, Offsets
@@ -180,8 +180,7 @@ def _quotient(
     if total is None or not isinstance(count, float):
         return None
     if isinstance(total, FloatHistogram):
-        arithmetic = importlib.import_module("app.engine.histogram.arithmetic")
-        return cast(FloatHistogram, arithmetic.div(total, count))
+        return div(total, count)
     return total / count if count else float("nan")
 
 
@@ -199,9 +198,8 @@ def _payload(data: Bytes, encoding: int, start: int, end: int) -> Sequence[_Samp
         return list(zip(times[:count].tolist(), values[:count].tolist(), strict=True))
     if encoding not in (ChunkEncoding.HISTOGRAM, ChunkEncoding.FLOAT_HISTOGRAM):
         raise ValueError(f"its encoding {encoding} is not known")
-    chunks = importlib.import_module("app.engine.histogram.chunks")
     floats = encoding == ChunkEncoding.FLOAT_HISTOGRAM
-    return cast(Sequence[_Sample], chunks.decode_histogram_chunk(data[start:end].tobytes(), floats=floats))
+    return list[_Sample](decode_histogram_chunk(data[start:end].tobytes(), floats=floats))
 
 
 # -- replicas
