@@ -1,4 +1,4 @@
-"""`crossrealm query`: the endpoints of all realms behind one Store API."""
+"""`crossrealm query`: the endpoints of all realms behind one Store API, one Query API, and the HTTP API."""
 
 import time
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from app.endpoints.model import EndpointChannel, Snapshot
 from app.endpoints.reload import EndpointsReload, ReloadMetrics
 from app.endpoints.settings import EndpointSettings
 from app.endpoints.supervisor import Endpoints
-from app.engine.metrics import EngineMetrics
+from app.engine.assembly import assembled
+from app.engine.gate import Gate
 from app.engine.promql.features import features_of
-from app.engine.querying import QueryEngine, engine_options
-from app.engine.select.fetch import Selecting
+from app.engine.request import Engine
 from app.errors import ConfigError, Problem
 from app.fanout import warm_up as warm_up_fanout
 from app.fanout.apis.proxies import Proxies
@@ -34,7 +34,7 @@ from app.readiness import Readiness
 from app.rpc.balanced import BalancedChannel
 from app.rpc.channel import Channel, ChannelOptions
 from app.rpc.metrics import ClientMetrics
-from app.services import health, info, store
+from app.services import health, info, query, store
 from app.services.apis import METHODS, api_services, names, path
 from app.services.health import Health
 from app.services.reflection import Reflection
@@ -114,18 +114,15 @@ class Querier:
         fanout = Fanout(self.endpoints, options, metrics)
         proxies = Proxies(self.endpoints, options, metrics, {api: path(api) for api in METHODS})
         apis = proxies.answers()
-        engine = QueryEngine(
-            Selecting(self.endpoints, options, metrics, memory_limit=settings.query.max_memory),
-            engine_options(settings.query),
-            EngineMetrics(registry),
-            threads=settings.query.max_concurrent,
-        )
-        self.routes = self._http(engine, fanout, proxies, registry)
-        served = [store.NAME, info.NAME, health.NAME, *names(apis)]
+        engine = assembled(self.endpoints, options, metrics, settings.query, registry)
+        gate = Gate(settings.query.max_concurrent, registry)
+        self.routes = self._http(engine, gate, fanout, proxies, registry)
+        served = [store.NAME, info.NAME, health.NAME, query.NAME, *names(apis)]
         self.health = Health(served)
         self.services = [
             store.Store(fanout).service(),
             info.Info(self.endpoints, settings.selector_labels, lambda: self.readiness.ready).service(),
+            query.Query(engine, gate, settings.query, settings.replica_labels).service(),
             *api_services(apis),
             self.health.service(),
             *Reflection(served).services(),
@@ -187,7 +184,7 @@ class Querier:
         return [provider.status() for provider in self.certificates.providers()]
 
     def _http(
-        self, engine: QueryEngine, fanout: Fanout, proxies: Proxies, registry: CollectorRegistry
+        self, engine: Engine, gate: Gate, fanout: Fanout, proxies: Proxies, registry: CollectorRegistry
     ) -> Sequence[Route]:
         http = self.settings.http
         stores = stores_route(
@@ -195,7 +192,10 @@ class Querier:
         )
         features = features_of(self.settings.query.features)
         # The first that matches answers, and `routes` ends with one for all that is not known.
-        return [stores, *routes(engine, fanout, proxies, self.settings, registry, features=features)]
+        return [
+            stores,
+            *routes(engine, fanout, proxies, self.settings, registry, gate=gate, features=features),
+        ]
 
     # -- tasks
 

@@ -95,3 +95,16 @@ class QueryOptions(msgspec.Struct, frozen=True, kw_only=True):
     slow_query: float = 0.0
     features: frozenset[str] = frozenset()
     tenancy: TenancyOptions = TenancyOptions()
+
+    def lookback_for(self, max_resolution: int) -> int:
+        """Milliseconds for which an instant selector sees a sample: at least as long as downsampled samples
+        may lie apart.
+
+        :param max_resolution: milliseconds between samples that will do.
+        """
+        found = round(self.lookback * 1000)
+        if self.dynamic_lookback:
+            for coarser, finer in ((3_600_000, 300_000), (300_000, 0)):
+                if max_resolution > max(finer, found):
+                    return max(found, coarser)
+        return found

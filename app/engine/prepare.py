@@ -54,10 +54,15 @@ def prepared(expr: Expr, query: Query) -> Prepared:
 
 
 def restricted(node: Expr, enforced: tuple[Matcher, ...]) -> Expr:
-    """With matchers added to every selector, before the one that the metric's name stands for."""
+    """With matchers on every selector, in the place of others on the same labels.
+
+    The one that the metric's name stands for stays the last.
+    """
     changes: dict[str, object] = {}
     if isinstance(node, VectorSelector):
-        return msgspec.structs.replace(node, matchers=(*enforced, *node.matchers))
+        names = {matcher.name for matcher in enforced}
+        kept = (matcher for matcher in node.matchers if matcher.name not in names)
+        return msgspec.structs.replace(node, matchers=(*enforced, *kept))
     if isinstance(node, ast.Call) and node.func == "info" and len(node.args) == 1:
         node = msgspec.structs.replace(node, args=(*node.args, info_selector(node)))
     for field in node.__struct_fields__:

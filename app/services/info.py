@@ -10,6 +10,7 @@ from app.pb.thanos.info import (
     InfoRequest,
     InfoResponse,
     MetricMetadataInfo,
+    QueryApiInfo,
     RulesInfo,
     StatusInfo,
     StoreInfo,
@@ -74,6 +75,7 @@ def describe(snapshot: Snapshot, selector_labels: Labels) -> InfoResponse:
         metric_metadata=MetricMetadataInfo(),
         targets=TargetsInfo(),
         exemplars=ExemplarsInfo(min_time=MIN_TIME, max_time=MAX_TIME),
+        query=QueryApiInfo(),
         status=StatusInfo(),
     )
 

@@ -31,6 +31,8 @@ def in_source() -> set[Metric]:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _KINDS:
+                if not node.args:
+                    continue  # a message of the same name
                 first = node.args[0]
                 assert isinstance(first, ast.Constant)
                 kind = _KINDS[node.func.id]

@@ -213,21 +213,14 @@ def resolution(form: Form, options: QueryOptions, automatic: int) -> int:
 
 
 def lookback(form: Form, options: QueryOptions, max_resolution: int) -> int:
-    """Milliseconds for which an instant selector sees a sample: at least as long as downsampled samples may
-    lie apart.
+    """Milliseconds for which an instant selector sees a sample.
 
     :param max_resolution: milliseconds.
     """
     given = nanoseconds_of(form, "lookback_delta", 0) // MILLISECOND
     if given > 0:
         return given
-    found = round(options.lookback * 1000)
-    if options.dynamic_lookback:
-        for coarser in (3_600_000, 300_000):
-            finer = 300_000 if coarser == 3_600_000 else 0
-            if max_resolution > max(finer, found):
-                return max(found, coarser)
-    return found
+    return options.lookback_for(max_resolution)
 
 
 def timeout(form: Form, options: QueryOptions) -> float:

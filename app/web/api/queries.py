@@ -6,6 +6,7 @@ from contextlib import nullcontext
 import msgspec
 
 from app.config.query_options import QueryOptions
+from app.engine.gate import Gate
 from app.engine.request import Answer, Engine, QueryRequest
 from app.engine.select.model import SelectOptions
 from app.pb.thanos import ShardInfo
@@ -14,7 +15,6 @@ from app.web.api.encoding import query_data, truncated
 from app.web.api.envelope import Result, result_of
 from app.web.api.errors import ApiError, ErrorKind, bad_data
 from app.web.api.form import Form
-from app.web.api.gate import Gate
 from app.web.api.handling import Call
 from app.web.api.journal import Journal
 from app.web.api.matching import store_match_texts

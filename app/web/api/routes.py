@@ -11,12 +11,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match, Route
 
 from app.config.model import QuerySettings
+from app.engine.gate import Gate
 from app.engine.promql.features import NO_FEATURES, Features
 from app.engine.request import Engine
 from app.fanout.apis.proxies import Proxies
 from app.fanout.fanout import Fanout
 from app.web.api.envelope import CORS, nothing
-from app.web.api.gate import Gate
 from app.web.api.handling import Endpoint, Handler
 from app.web.api.journal import Journal
 from app.web.api.labels import Labels
@@ -42,12 +42,14 @@ def routes(
     settings: QuerySettings,
     registry: CollectorRegistry,
     *,
+    gate: Gate | None = None,
     features: Features = NO_FEATURES,
     now: Callable[[], float] = time.time,
 ) -> list[Route]:
     """Of the API, but `/stores`, which has to stand before them.
 
     :param engine: None: queries are not served.
+    :param gate: of all queries, whoever asks; None: one for these paths.
     :param features: parts of PromQL that are switched on, for `/format_query` and `/parse_query`.
     :param now: seconds since the epoch.
     :raises ConfigError: the journal of queries cannot be written.
@@ -55,7 +57,7 @@ def routes(
     options = settings.query
     paths: list[_Path] = []
     if engine is not None:
-        gate = Gate(options.max_concurrent, registry)
+        gate = gate or Gate(options.max_concurrent, registry)
         directory = options.active_query_path
         journal = Journal(Path(directory), options.max_concurrent, now) if directory else None
         queries = Queries(engine, gate, options, settings.replica_labels, now, journal)

@@ -13,7 +13,8 @@ from app.web.api.encoding import float_points, number, plain_number, timestamp
 
 
 def fewest_digits(value: float) -> Decimal:
-    """The decimal of fewest digits that reads back as `value`, found by trying; of several the nearest."""
+    """The decimal of fewest digits that reads back as `value`, found by trying; of several the
+    nearest, of two that are as near the even one."""
     exact = Decimal(value)
     for digits in range(1, 18):
         last = Decimal(1).scaleb(exact.adjusted() - digits + 1)
@@ -22,7 +23,7 @@ def fewest_digits(value: float) -> Decimal:
             floor = (exact // last) * last
             found = [each for each in (floor, floor + last) if float(each) == value]
             if found:
-                return min(found, key=lambda each: abs(each - exact))
+                return min(found, key=lambda each: (abs(each - exact), each / last % 2))
     raise AssertionError("17 digits are enough for any float")
 
 
@@ -53,6 +54,7 @@ def twin(value: float) -> str:
 @example(math.nextafter(1e21, 0))
 @example(5e-324)
 @example(2.0**-24)
+@example(562949953421312.75)
 @example(1.7976931348623157e308)
 def test_any_float_is_written_as_the_twin_does(value: float) -> None:
     assert number(value) == twin(value)

@@ -1,4 +1,5 @@
-"""How many queries run at once; the others wait in line, and their time runs meanwhile."""
+"""How many queries run at once, over HTTP and gRPC together; the others wait in line, and their time runs
+meanwhile."""
 
 import time
 from collections.abc import AsyncIterator
@@ -7,7 +8,7 @@ from contextlib import asynccontextmanager
 import anyio
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
-from app.web.api.errors import timed_out
+from app.engine.request import QueryTimeout
 
 
 class Gate:
@@ -38,13 +39,13 @@ class Gate:
     async def entered(self, timeout: float) -> AsyncIterator[float]:
         """Wait for a place and hold it; the seconds that are left of `timeout` by then.
 
-        :raises ApiError: there are none.
+        :raises QueryTimeout: there are none.
         """
         begun = time.monotonic()
         with anyio.move_on_after(timeout) as waiting:
             await self._places.acquire()
         if waiting.cancelled_caught:
-            raise timed_out("query queue")
+            raise QueryTimeout("query timed out in query queue")
         self._running.inc()
         try:
             waited = time.monotonic() - begun

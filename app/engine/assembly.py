@@ -1,0 +1,31 @@
+"""The engine put together, for a server and for the command line."""
+
+from prometheus_client import CollectorRegistry
+
+from app.config.query_options import QueryOptions
+from app.endpoints.model import EndpointSource
+from app.engine.metrics import EngineMetrics
+from app.engine.querying import QueryEngine, engine_options
+from app.engine.select.fetch import Selecting
+from app.fanout.metrics import FanoutMetrics
+from app.fanout.model import FanoutOptions
+
+
+def assembled(
+    source: EndpointSource,
+    fanout: FanoutOptions,
+    metrics: FanoutMetrics,
+    options: QueryOptions,
+    registry: CollectorRegistry,
+) -> QueryEngine:
+    """An engine over the endpoints of `source`.
+
+    :param metrics: of the fan-out, which fetching series counts into.
+    :param registry: for the metrics of the engine itself.
+    """
+    return QueryEngine(
+        Selecting(source, fanout, metrics, memory_limit=options.max_memory),
+        engine_options(options),
+        EngineMetrics(registry),
+        threads=options.max_concurrent,
+    )
