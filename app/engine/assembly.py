@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry
 
 from app.config.query_options import QueryOptions
 from app.endpoints.model import EndpointSource
+from app.engine.active import ActiveQueries
 from app.engine.metrics import EngineMetrics
 from app.engine.querying import EngineOptions, QueryEngine
 from app.engine.select.fetch import Selecting
@@ -17,11 +18,14 @@ def assembled(
     metrics: FanoutMetrics,
     options: QueryOptions,
     registry: CollectorRegistry,
+    *,
+    active: ActiveQueries | None = None,
 ) -> QueryEngine:
     """An engine over the endpoints of `source`.
 
     :param metrics: of the fan-out, which fetching series counts into.
     :param registry: for the metrics of the engine itself.
+    :param active: writes down what runs; None: nobody does.
     """
     return QueryEngine(
         Selecting(source, fanout, metrics),
@@ -32,4 +36,5 @@ def assembled(
         ),
         EngineMetrics(registry),
         threads=options.max_concurrent,
+        active=active,
     )
