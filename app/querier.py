@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import anyio
 import anyio.abc
@@ -19,6 +20,7 @@ from app.endpoints.model import EndpointChannel, Snapshot
 from app.endpoints.reload import EndpointsReload, ReloadMetrics
 from app.endpoints.settings import EndpointSettings
 from app.endpoints.supervisor import Endpoints
+from app.engine.active import ActiveQueries
 from app.engine.assembly import assembled
 from app.engine.gate import Gate
 from app.engine.promql.features import features_of
@@ -115,7 +117,8 @@ class Querier:
         fanout = Fanout(self.endpoints, options, metrics)
         proxies = Proxies(self.endpoints, options, metrics, {api: path(api) for api in METHODS})
         apis = proxies.answers()
-        engine = assembled(self.endpoints, options, metrics, settings.query, registry)
+        self._active = self._active_queries()
+        engine = assembled(self.endpoints, options, metrics, settings.query, registry, active=self._active)
         gate = Gate(settings.query.max_concurrent, registry)
         self.routes = self._http(engine, gate, fanout, proxies, registry)
         served = [store.NAME, info.NAME, health.NAME, query.NAME, *names(apis)]
@@ -131,6 +134,12 @@ class Querier:
             self.health.service(),
             *Reflection(served).services(),
         ]
+
+    def _active_queries(self) -> ActiveQueries | None:
+        query = self.settings.query
+        if not query.active_query_path:
+            return None
+        return ActiveQueries(Path(query.active_query_path), query.max_concurrent)
 
     def _channel(
         self, group: EndpointGroup, address: str, tls: Provider | None, name: str
@@ -220,6 +229,8 @@ class Querier:
             await tasks.start(self.endpoints.run, self.settings.groups)
             if self._reload is not None:
                 tasks.start_soon(self._reload.run)
+            if self._active is not None:
+                await tasks.start(self._active.run)
             task_status.started()
 
     async def refresh(self, trigger: str) -> None:

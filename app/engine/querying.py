@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 import anyio
@@ -11,6 +12,7 @@ import structlog
 
 from app.config.query_options import QueryOptions
 from app.engine import fast
+from app.engine.active import ActiveQueries
 from app.engine.cancelling import CancelFlag
 from app.engine.metrics import EngineMetrics
 from app.engine.model import Annotations, EvaluationError, Hints, Limits, Query, Scalar, Series, Value
@@ -75,15 +77,23 @@ class QueryEngine:
     """Stateless but for its threads: what changes is each query's own. An `Engine`.
 
     :param threads: evaluations that run at once.
+    :param active: writes down what runs; None: nobody does.
     """
 
     def __init__(
-        self, selecting: Selects, options: EngineOptions, metrics: EngineMetrics, *, threads: int = 20
+        self,
+        selecting: Selects,
+        options: EngineOptions,
+        metrics: EngineMetrics,
+        *,
+        threads: int = 20,
+        active: ActiveQueries | None = None,
     ) -> None:
         self._selecting = selecting
         self._options = options
         self._metrics = metrics
         self._threads = anyio.CapacityLimiter(threads)
+        self._active = active
 
     async def query(self, request: QueryRequest) -> Answer:
         """
@@ -97,7 +107,8 @@ class QueryEngine:
         outcome = "canceled"
         try:
             with anyio.move_on_after(request.timeout) as scope:
-                answer = await self._answer(request, cancel)
+                async with self._running(request.text):
+                    answer = await self._answer(request, cancel)
                 outcome = "success"
                 return answer
         except Exception:
@@ -109,6 +120,9 @@ class QueryEngine:
                 outcome = "timeout"
             self._finished(request, outcome, time.monotonic() - begun)
         raise QueryTimeout(f"query timed out in expression evaluation after {request.timeout:g} s")
+
+    def _running(self, text: str) -> AbstractAsyncContextManager[None]:
+        return self._active.running(text) if self._active is not None else nullcontext()
 
     def _finished(self, request: QueryRequest, outcome: str, seconds: float) -> None:
         self._metrics.finished(outcome, seconds)
