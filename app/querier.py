@@ -23,10 +23,10 @@ from app.endpoints.supervisor import Endpoints
 from app.engine.active import ActiveQueries
 from app.engine.assembly import assembled
 from app.engine.gate import Gate
+from app.engine.promql.features import features_of
 from app.engine.request import Engine
-from app.engine.warming import warm_up as warm_up_engine
 from app.errors import ConfigError, Problem
-from app.fanout import warm_up
+from app.fanout import warm_up as warm_up_fanout
 from app.fanout.apis.proxies import Proxies
 from app.fanout.fanout import Fanout
 from app.fanout.metrics import FanoutMetrics
@@ -54,7 +54,7 @@ INDEX = """crossrealm query
 /metrics          metrics for Prometheus
 /-/reload         POST reads certificates and files again, with --web.enable-lifecycle
 /api/v1/stores    endpoints, their health and their certificates
-/api/v1/          the API of Prometheus and Thanos
+/api/v1/          the API of Prometheus and Thanos: query, query_range, labels, series, rules, ...
 """
 
 log = structlog.get_logger()
@@ -66,6 +66,16 @@ def run_query(settings: QuerySettings) -> int:
     :raises ConfigError: material or files named by the settings are at fault; no port was opened.
     """
     return run_server(settings, lambda environment: Querier(settings, environment))
+
+
+def warm_up() -> float:
+    """Compile the kernels, or load what was compiled before; the seconds it took."""
+    begun = time.monotonic()
+    from app.engine.warming import compile_kernels
+
+    warm_up_fanout()
+    compile_kernels()
+    return time.monotonic() - begun
 
 
 class Querier:
@@ -193,8 +203,12 @@ class Querier:
         stores = stores_route(
             self.snapshot, self.tls_status, hide_tls=http.hide_tls, prefix=http.route_prefix
         )
+        features = features_of(self.settings.query.features)
         # The first that matches answers, and `routes` ends with one for all that is not known.
-        return [stores, *routes(engine, fanout, proxies, self.settings, registry, gate=gate)]
+        return [
+            stores,
+            *routes(engine, fanout, proxies, self.settings, registry, gate=gate, features=features),
+        ]
 
     # -- tasks
 
@@ -244,8 +258,7 @@ class Querier:
             log.info("ready", endpoints=len(self.snapshot().endpoints))
 
     async def _warm_up(self) -> None:
-        for warming in (warm_up, warm_up_engine):
-            await anyio.to_thread.run_sync(warming, abandon_on_cancel=True)
+        await anyio.to_thread.run_sync(warm_up, abandon_on_cancel=True)
         self.warm = True
 
     def _look(self) -> bool:

@@ -63,7 +63,6 @@ DEVIATIONS: dict[str, Sequence[Deviation]] = {
         *_BOTH,
         *_no_ops(
             _PROMQL,
-            "--enable-feature",
             "--query.mode",
             "--query.partition-label",
         ),

@@ -57,7 +57,10 @@ class Choice(click.Choice[str]):
 
 
 class Size(click.ParamType[int]):
-    """A size in bytes, with an optional unit of 1024: ``64MiB``, ``4MB``."""
+    """A size in bytes, with an optional unit of 1024: ``64MiB``, ``4MB``.
+
+    :param unlimited: whether 0 may be given, and more than 2GiB.
+    """
 
     name = "bytes"
     _UNITS: ClassVar = {
@@ -70,6 +73,9 @@ class Size(click.ParamType[int]):
         "B": 1,
     }
 
+    def __init__(self, *, unlimited: bool = False) -> None:
+        self._least, self._most = (0, 2**62) if unlimited else (1, 2**31 - 1)
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
@@ -78,14 +84,15 @@ class Size(click.ParamType[int]):
             if text.endswith(unit):
                 text, factor = text.removesuffix(unit), size
                 break
-        if not text.isdigit() or not 0 < int(text) * factor < 2**31:
-            error = ValueError(f"{value!r} is not a size between 1 and 2GiB; write for example 4MiB")
+        if not text.isdigit() or len(text) > 20 or not self._least <= int(text) * factor <= self._most:
+            limits = "" if self._least == 0 else " between 1 and 2GiB"
+            error = ValueError(f"{value!r} is not a size{limits}; write for example 4MiB")
             put_off(self, error, param, ctx)
             return 0
         return int(text) * factor
 
 
-DURATION, SIZE = Duration(), Size()
+DURATION, SIZE, MEMORY = Duration(), Size(), Size(unlimited=True)
 
 click.rich_click.TEXT_MARKUP = "rich"
 click.rich_click.MAX_WIDTH = 110

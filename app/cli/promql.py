@@ -1,6 +1,6 @@
 """Options of `crossrealm query` about queries of the HTTP API, and about tenants."""
 
-from app.cli.options import DURATION, Choice, Decorator, option, options
+from app.cli.options import DURATION, MEMORY, Choice, Decorator, many, option, options
 
 
 def _switch(name: str, flag: str, default: bool, text: str) -> Decorator:
@@ -125,6 +125,34 @@ def promql_options(command: str) -> Decorator:
             type=int,
             default=0,
             help="Samples likewise, counted as 120 for each chunk.",
+        ),
+        option(
+            "query_max_samples",
+            "--query.max-samples",
+            type=int,
+            default=50_000_000,
+            help="Samples that one query may hold at once; beyond it the query fails. 0 is no limit.",
+        ),
+        option(
+            "query_max_memory",
+            "--query.max-memory",
+            type=MEMORY,
+            default="2GiB",
+            help="Memory for the series of one selector; beyond it the query fails. 0 is no limit.",
+        ),
+        _duration(
+            "query_log_queries_longer_than",
+            "query.log-queries-longer-than",
+            "0s",
+            "Log queries that take longer. 0 logs none.",
+        ),
+        many(
+            "enable_feature",
+            "--enable-feature",
+            metavar="NAME",
+            help="Experimental part of PromQL, by Prometheus's name: promql-experimental-functions,"
+            " promql-duration-expr, promql-extended-range-selectors, promql-binop-fill-modifiers,"
+            " promql-delayed-name-removal. May be repeated, or list several with commas.",
         ),
         option(
             "query_active_query_path",

@@ -62,7 +62,7 @@ def demo(duration: float | None, as_json: bool) -> None:
 @click.command()
 def warmup() -> None:
     """Compile the kernels now, so that the first start does not wait for it."""
-    from app.engine.warming import warm_up as warm_up_engine
-    from app.sidecar import warm_up
+    from app.querier import warm_up
+    from app.sidecar import warm_up as warm_up_sidecar
 
-    click.echo(f"kernels are compiled, after {warm_up() + warm_up_engine():.1f} s")
+    click.echo(f"kernels are compiled, after {warm_up() + warm_up_sidecar():.1f} s")

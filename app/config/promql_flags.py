@@ -6,7 +6,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from app.config.listener_flags import ListenerFlags, ListenerReader
-from app.config.query_options import PartialResponse, QueryOptions, TenancyOptions, TenantField
+from app.config.query_options import (
+    ALWAYS_ON,
+    FEATURES,
+    PartialResponse,
+    QueryOptions,
+    TenancyOptions,
+    TenantField,
+)
 from app.errors import Problem
 
 
@@ -35,6 +42,10 @@ class PromqlFlags(ListenerFlags, frozen=True, kw_only=True):
     query_active_query_path: str = ""
     store_limits_request_series: int = 0
     store_limits_request_samples: int = 0
+    query_max_samples: int = 50_000_000
+    query_max_memory: int = 2 * 1024**3
+    query_log_queries_longer_than: float = 0.0
+    enable_feature: tuple[str, ...] = ()
     query_tenant_header: str = "THANOS-TENANT"
     query_default_tenant_id: str = "default-tenant"
     query_tenant_label_name: str = "tenant_id"
@@ -63,6 +74,8 @@ class PromqlReader(ListenerReader):
             ("--query.max-concurrent-select", flags.query_max_concurrent_select, 1),
             ("--store.limits.request-series", flags.store_limits_request_series, 0),
             ("--store.limits.request-samples", flags.store_limits_request_samples, 0),
+            ("--query.max-samples", flags.query_max_samples, 0),
+            ("--query.max-memory", flags.query_max_memory, 0),
         ):
             if count < least:
                 self.problem(flag, f"{count} is below {least}", "" if least else "0 is no limit")
@@ -93,8 +106,20 @@ class PromqlReader(ListenerReader):
             active_query_path=flags.query_active_query_path,
             series_limit=flags.store_limits_request_series,
             samples_limit=flags.store_limits_request_samples,
+            max_samples=flags.query_max_samples,
+            max_memory=flags.query_max_memory,
+            slow_query=flags.query_log_queries_longer_than,
+            features=self._features(),
             tenancy=self._tenancy(),
         )
+
+    def _features(self) -> frozenset[str]:
+        named = {name for text in self._promql.enable_feature for name in text.split(",") if name}
+        for name in sorted(named - FEATURES - ALWAYS_ON):
+            self.problem(
+                "--enable-feature", f"{name!r} is not known", f"known: {', '.join(sorted(FEATURES))}"
+            )
+        return frozenset(named & FEATURES)
 
     def _tenancy(self) -> TenancyOptions:
         flags = self._promql

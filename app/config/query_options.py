@@ -5,6 +5,18 @@ from typing import Literal
 import msgspec
 
 Engine = Literal["prometheus", "thanos"]
+FEATURES = frozenset(
+    {
+        "promql-binop-fill-modifiers",
+        "promql-delayed-name-removal",
+        "promql-duration-expr",
+        "promql-experimental-functions",
+        "promql-extended-range-selectors",
+    }
+)
+"""Parts of PromQL that may be switched on, by Prometheus's names."""
+ALWAYS_ON = frozenset({"promql-at-modifier", "promql-negative-offset"})
+"""Names that Thanos and older Prometheus know for what is no longer experimental."""
 TenantField = Literal["", "organization", "organizationalUnit", "commonName"]
 
 
@@ -53,8 +65,12 @@ class QueryOptions(msgspec.Struct, frozen=True, kw_only=True):
     :param metadata_time_range: that labels and series are looked up in by default, up to now; 0: all time.
     :param chain: replicas are merged one to one by timestamp, instead of by penalty.
     :param alert_query_url: where this querier is for people; "": not known.
-    :param active_query_path: directory of the journal of queries that run; "": none.
+    :param active_query_path: directory of the file that has the queries that run; "": none.
     :param series_limit, samples_limit: of one fetch; 0: none.
+    :param max_samples: that one query may hold; 0: no limit.
+    :param max_memory: bytes that the series of one selector may take up; 0: no limit.
+    :param slow_query: seconds past which a query is logged; 0: none is.
+    :param features: names of experimental parts of PromQL that are switched on.
     """
 
     engine: Engine = "prometheus"
@@ -74,6 +90,10 @@ class QueryOptions(msgspec.Struct, frozen=True, kw_only=True):
     active_query_path: str = ""
     series_limit: int = 0
     samples_limit: int = 0
+    max_samples: int = 50_000_000
+    max_memory: int = 2 * 1024**3
+    slow_query: float = 0.0
+    features: frozenset[str] = frozenset()
     tenancy: TenancyOptions = TenancyOptions()
 
     def lookback_for(self, max_resolution: int) -> int:

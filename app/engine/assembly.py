@@ -6,7 +6,7 @@ from app.config.query_options import QueryOptions
 from app.endpoints.model import EndpointSource
 from app.engine.active import ActiveQueries
 from app.engine.metrics import EngineMetrics
-from app.engine.querying import EngineOptions, QueryEngine
+from app.engine.querying import QueryEngine, engine_options
 from app.engine.select.fetch import Selecting
 from app.fanout.metrics import FanoutMetrics
 from app.fanout.model import FanoutOptions
@@ -28,12 +28,8 @@ def assembled(
     :param active: writes down what runs; None: nobody does.
     """
     return QueryEngine(
-        Selecting(source, fanout, metrics),
-        EngineOptions(
-            lookback=round(options.lookback * 1000),
-            subquery_step=round(options.evaluation_interval * 1000),
-            selects=options.max_concurrent_select,
-        ),
+        Selecting(source, fanout, metrics, memory_limit=options.max_memory),
+        engine_options(options),
         EngineMetrics(registry),
         threads=options.max_concurrent,
         active=active,

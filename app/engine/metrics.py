@@ -21,8 +21,20 @@ class EngineMetrics:
             buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
             registry=registry,
         )
+        self._paths = Counter(
+            "crossrealm_engine_evaluations_total",
+            "Queries by what evaluated them: kernels on columns, or the reference evaluator.",
+            ("path",),
+            registry=registry,
+        )
         for outcome in OUTCOMES:
             self._queries.labels(outcome)
+        for path in ("fast", "reference"):
+            self._paths.labels(path)
+
+    def evaluated(self, path: str) -> None:
+        """:param path: ``fast`` or ``reference``."""
+        self._paths.labels(path).inc()
 
     def finished(self, outcome: str, seconds: float) -> None:
         """:param outcome: one of `OUTCOMES`."""

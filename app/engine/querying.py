@@ -1,7 +1,7 @@
 """A query from its text to its answer: parsed, planned, its series fetched at once, evaluated in a thread."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
@@ -10,19 +10,22 @@ import anyio.to_thread
 import msgspec
 import structlog
 
+from app.config.query_options import QueryOptions
+from app.engine import fast
 from app.engine.active import ActiveQueries
 from app.engine.cancelling import CancelFlag
 from app.engine.metrics import EngineMetrics
-from app.engine.model import Annotations, EvaluationError, Hints, Limits, Query, Series, Value
+from app.engine.model import Annotations, EvaluationError, Hints, Limits, Query, Scalar, Series, Value
 from app.engine.prepare import Prepared, prepared, restricted
 from app.engine.promql.ast import Matcher, VectorSelector
-from app.engine.promql.features import NO_FEATURES, Features
+from app.engine.promql.features import NO_FEATURES, Features, features_of
 from app.engine.promql.parser import parse
 from app.engine.reference import run
-from app.engine.request import Answer, QueryRequest, QueryTimeout
+from app.engine.request import Answer, Columnar, QueryRequest, QueryTimeout
 from app.engine.select.decode import decode
 from app.engine.select.fetch import Selected
 from app.engine.select.model import ChunkTable, SelectOptions
+from app.errors import CallError
 from app.fanout.model import RequestContext
 
 Given = TypeVar("Given")
@@ -44,6 +47,18 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     samples: int = 0
     slow: float = 0.0
     features: Features = NO_FEATURES
+
+
+def engine_options(options: QueryOptions) -> EngineOptions:
+    """As the flags have them."""
+    return EngineOptions(
+        lookback=round(options.lookback * 1000),
+        subquery_step=round(options.evaluation_interval * 1000),
+        selects=options.max_concurrent_select,
+        samples=options.max_samples,
+        slow=options.slow_query,
+        features=features_of(options.features),
+    )
 
 
 class Selects(Protocol):
@@ -127,6 +142,8 @@ class QueryEngine:
         expr = parse(request.text, options.features)
         if request.enforced:
             expr = restricted(expr, tuple(Matcher(*each) for each in request.enforced))
+        if request.within:
+            expr = restricted(expr, tuple(Matcher(*each) for each in request.within), beside=True)
         query = Query(
             request.text,
             request.start,
@@ -146,12 +163,32 @@ class QueryEngine:
         evaluating = time.monotonic()
         tables = {node: each.table for node, each in selected.items()}
         warnings = list(dict.fromkeys(text for each in selected.values() for text in each.warnings))
-        annotations = Annotations()
-        value = await self._in_thread(lambda: evaluated(placed, tables, annotations, cancel))
+        found, annotations = await self._in_thread(lambda: self._evaluated(placed, tables, cancel))
         stats = None
         if request.stats:
             stats = _stats(evaluating - fetching, time.monotonic() - evaluating)
-        return Answer(value, annotations, warnings, stats)
+        return Answer(found, annotations, warnings, stats)
+
+    def _evaluated(
+        self, placed: Prepared, tables: Mapping[VectorSelector, ChunkTable], cancel: CancelFlag
+    ) -> tuple[Value | Columnar, Annotations]:
+        """On columns if the whole query can be, else by the reference evaluator."""
+        plan = fast.plan(placed.expr, placed.query)
+        if plan.path == fast.FAST:
+            annotations = Annotations()
+            wanted = {number: tables[node] for number, (node, _) in enumerate(fast.selectors(plan))}
+            try:
+                found = fast.evaluate(plan, wanted, cancel.array, annotations)
+            except fast.NotServed:
+                log.debug("query left to the reference evaluator: its series are not all floats")
+            else:
+                self._metrics.evaluated(fast.FAST)
+                if isinstance(found, Scalar):
+                    return found, annotations
+                return _Columns(found, placed.query), annotations
+        annotations = Annotations()
+        self._metrics.evaluated(fast.REFERENCE)
+        return evaluated(placed, tables, annotations, cancel), annotations
 
     async def _in_thread(self, work: Callable[[], Given]) -> Given:
         return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
@@ -166,16 +203,25 @@ class QueryEngine:
             key = frozenset(selection.matchers), selection.hints
             groups.setdefault(key, []).append(selection.node)
 
+        failures: list[CallError] = []
+
         async def fetch(nodes: list[VectorSelector], matchers: frozenset[Matcher], hints: Hints) -> None:
             async with places:
                 ordered = sorted(matchers, key=lambda matcher: (matcher.name, matcher.op, matcher.value))
-                selected = await self._selecting.select(ordered, hints, request.select, context)
+                try:
+                    selected = await self._selecting.select(ordered, hints, request.select, context)
+                except CallError as error:  # raised below, since a task group would wrap it
+                    failures.append(error)
+                    tasks.cancel_scope.cancel()
+                    return
             for node in nodes:
                 found[node] = selected
 
         async with anyio.create_task_group() as tasks:
             for (matchers, hints), nodes in groups.items():
                 tasks.start_soon(fetch, nodes, matchers, hints)
+        if failures:
+            raise failures[0]
         return found
 
     def explain(self, request: QueryRequest) -> Mapping[str, Any]:
@@ -184,7 +230,23 @@ class QueryEngine:
         :raises ParseError: the text is not PromQL.
         :raises EvaluationError: it makes no sense at these times.
         """
-        raise NotImplementedError
+        placed = self._prepared(request)
+        return fast.explained(fast.plan(placed.expr, placed.query).root)
+
+
+class _Columns:
+    """A `Columnar`."""
+
+    def __init__(self, grid: fast.Grid, query: Query) -> None:
+        self._grid = grid
+        self._query = query
+        self.kind = "matrix" if query.step else "vector"
+
+    def value(self) -> Value:
+        return fast.to_value(self._grid, self._query)
+
+    def json(self) -> Iterator[bytes]:
+        return fast.write_json(self._grid, self._query)
 
 
 def evaluated(

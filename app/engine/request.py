@@ -1,7 +1,7 @@
 """What the HTTP and gRPC fronts ask of the engine, and what they get."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -19,7 +19,8 @@ class QueryRequest(msgspec.Struct, frozen=True):
     :param lookback: milliseconds; None: the flag's.
     :param select: how series are fetched and merged.
     :param metadata: forwarded to the endpoints: the tenant.
-    :param enforced: matchers that every selector gets: tenancy, or what the caller's identity may see.
+    :param enforced: matchers that every selector gets in the place of its own on those labels: tenancy.
+    :param within: matchers that every selector gets beside its own: what the caller's identity may see.
     """
 
     text: str
@@ -31,16 +32,40 @@ class QueryRequest(msgspec.Struct, frozen=True):
     lookback: int | None = None
     metadata: Metadata = {}
     enforced: tuple[tuple[str, str, str], ...] = ()
+    within: tuple[tuple[str, str, str], ...] = ()
     stats: bool = False
+
+
+@runtime_checkable
+class Columnar(Protocol):
+    """A result that stays in columns until somebody says in which form it is wanted.
+
+    :ivar kind: ``vector`` or ``matrix``.
+    """
+
+    kind: str
+
+    def value(self) -> Value:
+        """As objects."""
+        ...
+
+    def json(self) -> Iterator[bytes]:
+        """The `result` of the HTTP API, in blocks; to be called in a thread."""
+        ...
 
 
 class Answer(msgspec.Struct, frozen=True):
     """:param warnings: of the endpoints: what is missing. The annotations are PromQL's own."""
 
-    value: Value
+    found: Value | Columnar
     annotations: Annotations
     warnings: Sequence[str] = ()
     stats: Mapping[str, Any] | None = None
+
+    @property
+    def value(self) -> Value:
+        """As objects, which takes long for many points."""
+        return self.found.value() if isinstance(self.found, Columnar) else self.found
 
 
 class QueryTimeout(Exception):

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from app.endpoints.model import Snapshot
 from app.errors import CallError, Code
 from app.fanout.metrics import FanoutMetrics
-from app.fanout.model import FanoutOptions
+from app.fanout.model import FanoutOptions, RequestContext
 from app.fanout.partial import Warnings, report_missing
-from app.fanout.selection import Choice, Matcher, StoreMatchers, against_selector, choose, compiled
+from app.fanout.selection import Choice, Matcher, against_selector, choose, compiled
 from app.pb.thanos import LabelNamesRequest, LabelValuesRequest, SeriesRequest
 
 BATCH = 64
@@ -40,20 +40,21 @@ def chosen(
     replica_labels: Sequence[str],
     method: str,
     *,
+    context: RequestContext,
     options: FanoutOptions,
     warnings: Warnings,
     metrics: FanoutMetrics,
-    store_matchers: Sequence[StoreMatchers] = (),
 ) -> Choice:
     """The endpoints for a request; those that are missing are reported.
 
     :param times: first and last of what is asked for, milliseconds since the epoch.
-    :param store_matchers: which endpoints the client wants: any of them has to match; none: all.
     :raises CallError: there is no endpoint at all, or one is missing, and the client wants all.
     """
     if not snapshot.endpoints and warnings.abort:
         raise CallError(Code.UNAVAILABLE, "No StoreAPIs available")
-    choice = choose(snapshot, matchers, *times, frozenset(replica_labels), store_matchers=store_matchers)
+    choice = choose(
+        snapshot, matchers, *times, frozenset(replica_labels), store_matchers=context.store_matchers
+    )
     metrics.asked.labels(method).observe(len(choice.asked))
     report_missing(choice, options.missing_endpoints, warnings, metrics, method)
     return choice

@@ -62,10 +62,10 @@ class Fanout:
                 (asked.min_time, asked.max_time),
                 replica_labels,
                 "Series",
+                context=context,
                 options=self._options,
                 warnings=warnings,
                 metrics=self._metrics,
-                store_matchers=context.store_matchers,
             )
             asked.response_batch_size = BATCH
             forwarded = bytes(asked)
@@ -143,10 +143,10 @@ class Fanout:
                 (request.start, request.end),
                 request.without_replica_labels,
                 method.rpartition("/")[2],
+                context=context,
                 options=self._options,
                 warnings=warnings,
                 metrics=self._metrics,
-                store_matchers=context.store_matchers,
             )
             forwarded = bytes(request)
             failures: list[str] = []

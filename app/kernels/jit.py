@@ -42,9 +42,17 @@ def kernel(function: Callable[..., Any]) -> Any:
     numba's cache notices a change of the kernel's own file only; what it calls from another file would go
     on running as it was. So the stamp of the cache is that of all kernels beside it.
     """
+    return _compiled(function, {"nogil": True})
+
+
+def float_kernel(function: Callable[..., Any]) -> Any:
+    """Likewise; a division by zero is infinity or NaN instead of an exception, and costs no check."""
+    return _compiled(function, {"nogil": True, "error_model": "numpy"})
+
+
+def _compiled(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     if getattr(numba.config, "DISABLE_JIT", False):
         return function  # plain Python, which checks bounds: the fuzz tests run the kernels so
-    options = {"nogil": True}
     try:
         dispatcher = numba.njit(cache=True, **options)(function)
     except RuntimeError as error:  # no writable place for the cache

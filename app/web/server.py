@@ -1,13 +1,16 @@
 """uvicorn under our task group: our sockets, our TLS, our signals."""
 
+import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 
 import anyio
 import anyio.abc
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.rpc.acceptor import Acceptor, AcceptorLimits
 from app.rpc.server_metrics import ServerMetrics
@@ -34,6 +37,24 @@ class _Uvicorn(uvicorn.Server):
         )
 
 
+class _Protocol(HttpToolsProtocol):
+    """A connection. Requests are told the client's certificate, as the TLS extension of ASGI has it."""
+
+    _chain: tuple[str, ...] = ()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        encrypted = transport.get_extra_info("ssl_object")
+        certificate = encrypted.getpeercert(binary_form=True) if encrypted is not None else None
+        if certificate:
+            self._chain = (ssl.DER_cert_to_PEM_cert(certificate),)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._chain:
+            self.scope["extensions"] = {"tls": {"client_cert_chain": self._chain}}
+
+
 class HttpServer:
     """Mutable: uvicorn's connections; stopped by `drain`.
 
@@ -52,7 +73,7 @@ class HttpServer:
     ) -> None:
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=_Protocol,
             ws="none",
             lifespan="off",
             loop="none",

@@ -1,5 +1,7 @@
 """Parts of the language that Prometheus calls experimental, each switched on by itself."""
 
+from collections.abc import Collection
+
 import msgspec
 
 
@@ -21,3 +23,14 @@ class Features(msgspec.Struct, frozen=True):
 
 NO_FEATURES = Features()
 ALL_FEATURES = Features(True, True, True, True)
+
+
+def features_of(names: Collection[str]) -> Features:
+    """By the names that `--enable-feature` knows them by."""
+    return Features(
+        experimental_functions="promql-experimental-functions" in names,
+        duration_expressions="promql-duration-expr" in names,
+        extended_range_selectors="promql-extended-range-selectors" in names,
+        fill_modifiers="promql-binop-fill-modifiers" in names,
+        delayed_name_removal="promql-delayed-name-removal" in names,
+    )

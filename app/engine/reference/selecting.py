@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 
 from app.engine.histogram.model import FloatHistogram, ResetHint
 from app.engine.model import METRIC_NAME, Annotations, Labels, Query, Series, is_stale
@@ -72,6 +73,12 @@ class Seen:
     def _points(self, series: Series, start: int, end: int) -> Points:
         first = int(series.times.searchsorted(start, "left" if self._closed else "right"))
         last = int(series.times.searchsorted(end, "right"))
+        if not series.histograms:
+            values = series.values[first:last]
+            pairs = zip(series.times[first:last].tolist(), values.tolist(), strict=True)
+            if not np.isnan(values).any():
+                return list(pairs), []
+            return [(time, value) for time, value in pairs if not is_stale(value)], []
         floats, histograms = [], []
         for place in range(first, last):
             value = self._value(series, place)

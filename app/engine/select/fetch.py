@@ -10,7 +10,7 @@ import anyio.to_thread
 import msgspec
 import numpy as np
 
-from app.endpoints.model import BlockStream, EndpointSource, EndpointView, Snapshot
+from app.endpoints.model import BlockStream, EndpointSource, EndpointView
 from app.engine.model import Hints
 from app.engine.promql.ast import Matcher
 from app.engine.promql.errors import ParseError
@@ -25,7 +25,7 @@ from app.fanout.choosing import chosen, narrowed, stream_window
 from app.fanout.metrics import FanoutMetrics
 from app.fanout.model import FanoutOptions, RequestContext
 from app.fanout.partial import Warnings, name_of
-from app.fanout.selection import compiled
+from app.fanout.selection import StoreMatchers, compiled
 from app.fanout.source import SERIES
 from app.fanout.wire import WARNING
 from app.pb.thanos import SeriesRequest
@@ -34,7 +34,6 @@ SAMPLES_PER_CHUNK = 120
 """For which a chunk counts against a limit of samples, as in Thanos."""
 SMALL = 128 * 1024
 """Bytes of an answer up to which a thread costs more than it saves."""
-_ADDRESS = "__address__"
 
 
 class Selected(msgspec.Struct, frozen=True):
@@ -79,20 +78,20 @@ class Selecting:
         remaining = narrowed(request, self._options)
         if remaining is not None:
             reading = _Reading(intake, warnings, options, self._memory_limit, self._metrics)
-            with self._source.lease() as everything:
-                snapshot = at_addresses(everything, options.store_matchers)
-                if snapshot.endpoints or not everything.endpoints:
-                    choice = chosen(
-                        snapshot,
-                        remaining,
-                        (hints.start, hints.end),
-                        replica_labels,
-                        "Series",
-                        options=self._options,
-                        warnings=warnings,
-                        metrics=self._metrics,
-                    )
-                    await self._read(choice.asked, request, context, reading)
+            context = msgspec.structs.replace(context, store_matchers=store_matchers(options.store_matchers))
+            with self._source.lease() as snapshot:
+                choice = chosen(
+                    snapshot,
+                    remaining,
+                    (hints.start, hints.end),
+                    replica_labels,
+                    "Series",
+                    context=context,
+                    options=self._options,
+                    warnings=warnings,
+                    metrics=self._metrics,
+                )
+                await self._read(choice.asked, request, context, reading)
         purpose = Purpose(
             start=hints.start,
             end=hints.end,
@@ -248,27 +247,16 @@ async def _assembled(intake: Intake, purpose: Purpose) -> ChunkTable:
         raise
 
 
-def at_addresses(snapshot: Snapshot, texts: Sequence[str]) -> Snapshot:
-    """The endpoints whose addresses match any of some selectors; all where there is none.
+def store_matchers(texts: Sequence[str]) -> tuple[StoreMatchers, ...]:
+    """Selectors of endpoints, ready to be asked.
 
-    :param texts: ``{__address__=~"eu-.*"}``; other labels match as absent ones.
-    :raises CallError: a selector cannot be read.
+    :param texts: ``{__address__=~"eu-.*"}``.
+    :raises CallError: one cannot be read.
     """
-    if not texts:
-        return snapshot
     sets = []
     for text in texts:
         try:
-            sets.append([compiled(matcher) for matcher in label_matchers(parse_selector(text))])
+            sets.append(tuple(compiled(matcher) for matcher in label_matchers(parse_selector(text))))
         except ParseError as error:
             raise invalid(text, error) from None
-    return Snapshot(
-        tuple(
-            view
-            for view in snapshot.endpoints
-            if any(
-                all(each.matches(view.address if each.name == _ADDRESS else "") for each in matchers)
-                for matchers in sets
-            )
-        )
-    )
+    return tuple(sets)

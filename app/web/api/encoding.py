@@ -11,11 +11,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engine.histogram.buckets import to_json
 from app.engine.histogram.model import FloatHistogram
 from app.engine.model import Labels, Matrix, Row, Sample, Scalar, String, Value, Vector
+from app.engine.request import Columnar
 
 BLOCK = 128 * 1024
 """Bytes that are written together; a block may be larger by one piece."""
+_KINDS = {Scalar: "scalar", String: "string", Vector: "vector", Matrix: "matrix"}
 POINTS = 2048
 """Points of a series to a piece."""
 
@@ -72,10 +75,6 @@ def labels_json(labels: Labels) -> bytes:
 
 def histogram_json(histogram: FloatHistogram) -> bytes:
     """Count, sum and the buckets that are not empty."""
-    from app.engine.histogram.buckets import (  # type: ignore[import-not-found,unused-ignore]
-        to_json,
-    )
-
     return msgspec.json.encode(to_json(histogram))
 
 
@@ -92,11 +91,14 @@ def blocks(pieces: Iterable[bytes], size: int = BLOCK) -> Iterator[bytes]:
         yield b"".join(held)
 
 
-def query_data(value: Value, stats: Mapping[str, object] | None) -> Iterator[bytes]:
+def query_data(value: Value | Columnar, stats: Mapping[str, object] | None) -> Iterator[bytes]:
     """The `data` of a query's answer, in pieces. `analysis` is Thanos's, which always has it."""
-    kind = {Scalar: "scalar", String: "string", Vector: "vector", Matrix: "matrix"}[type(value)]
+    if isinstance(value, Columnar):
+        kind, written = value.kind, value.json()
+    else:
+        kind, written = _KINDS[type(value)], result(value)
     yield f'{{"resultType":"{kind}","result":'.encode()
-    yield from result(value)
+    yield from written
     if stats is not None:
         yield b',"stats":' + msgspec.json.encode(stats)
     yield b',"analysis":{}}'

@@ -1,11 +1,12 @@
 """`match[]` and `storeMatch[]`: selectors as the endpoints are asked with them. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from app.engine.promql.ast import Matcher
 from app.engine.promql.parser import parse_selector
+from app.engine.select import fetch as select
+from app.engine.select.asking import label_matchers
 from app.fanout import selection
-from app.pb.thanos import LabelMatcher, LabelMatcherType
+from app.pb.thanos import LabelMatcher
 from app.web.api.errors import bad_data
 from app.web.api.form import Form
 from app.web.api.tenancy import Tenant
@@ -14,17 +15,6 @@ MATCH = "match[]"
 STORE_MATCH = "storeMatch[]"
 MOST = 1000
 """Selectors of one request."""
-_TYPES = {
-    "=": LabelMatcherType.EQ,
-    "!=": LabelMatcherType.NEQ,
-    "=~": LabelMatcherType.RE,
-    "!~": LabelMatcherType.NRE,
-}
-
-
-def label_matchers(matchers: Iterable[Matcher]) -> list[LabelMatcher]:
-    """As messages have them."""
-    return [LabelMatcher(type=_TYPES[each.op], name=each.name, value=each.value) for each in matchers]
 
 
 def match_sets(form: Form, tenant: Tenant) -> list[list[LabelMatcher]]:
@@ -44,10 +34,7 @@ def store_matchers(form: Form) -> tuple[selection.StoreMatchers, ...]:
 
     :raises ParseError: one is no selector.
     """
-    return tuple(
-        tuple(selection.compiled(each) for each in label_matchers(parse_selector(text)))
-        for text in _texts(form, STORE_MATCH)
-    )
+    return select.store_matchers(_texts(form, STORE_MATCH))
 
 
 def store_match_texts(form: Form) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from app.engine.promql.ast import Expr, Matcher, VectorSelector, children
 from app.engine.promql.features import ALL_FEATURES
 from app.engine.promql.parser import parse, parse_selector
 from app.engine.promql.printer import matcher_text
+from app.engine.select.asking import label_matchers
 from app.errors import CallError, Code
 from app.fanout.apis import status
 from app.fanout.apis.proxies import Proxies, SendOne
@@ -36,7 +37,7 @@ from app.web.api import messages, parameters
 from app.web.api.envelope import Result, result_of
 from app.web.api.errors import ApiError, ErrorKind, bad_data
 from app.web.api.handling import Call
-from app.web.api.matching import MATCH, label_matchers
+from app.web.api.matching import MATCH
 from app.web.api.tenancy import Tenant, tenant_of
 
 DEFAULT_STATISTICS = 10

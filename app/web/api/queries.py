@@ -122,7 +122,7 @@ class Queries:
 
 
 def _result(answer: Answer, form: Form, limit: int) -> Result:
-    value, cut = truncated(answer.value, limit)
+    value, cut = truncated(answer.value, limit) if limit else (answer.found, False)
     warnings = [*answer.warnings]
     if cut:
         warnings.append(TRUNCATED)

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from app.demo import xor
-from app.endpoints.model import EndpointView, Snapshot, State
+from app.endpoints.model import EndpointView, State
 from app.engine.model import EvaluationError, Hints, Labels
 from app.engine.promql.ast import Matcher
 from app.engine.select.decode import decode
-from app.engine.select.fetch import Selected, Selecting, at_addresses
+from app.engine.select.fetch import Selected, Selecting, store_matchers
 from app.engine.select.model import SelectOptions
 from app.errors import CallError, Code
 from app.fanout.metrics import FanoutMetrics
@@ -234,14 +234,13 @@ def test_limits_fail_the_query() -> None:
 
 
 def test_store_matchers_choose_by_address() -> None:
-    views = [_endpoint(0), _endpoint(1), _endpoint(2)]
-    texts = ['{__address__=~"s[01]:1",job=""}', '{__address__="s2:1",job="x"}']
-    chosen = at_addresses(Snapshot(tuple(views)), texts)
-    assert [each.address for each in chosen.endpoints] == ["s0:1", "s1:1"]
-    with pytest.raises(CallError, match="store matcher"):
-        at_addresses(Snapshot(()), ["{"])
+    views = [_endpoint(0, batch(answered(A, FIRST))), _endpoint(1, batch(answered(B, FIRST)))]
+    got = _select(*views, options=SelectOptions(store_matchers=('{__address__=~"s[02]:1"}',)))
+    assert set(_samples(got)) == {_key(A)}
     got = _select(*views, options=SelectOptions(store_matchers=('{__address__="none"}',), abort=True))
     assert len(got.table) == 0
+    with pytest.raises(CallError, match="store matcher"):
+        store_matchers(["{"])
 
 
 def test_more_than_first_fits_is_taken_in() -> None:

@@ -134,7 +134,7 @@ async def test_the_range_that_is_looked_up_in_by_default(path: str) -> None:
         ({"limit": "1.5"}, 'cannot parse "1.5" to a valid limit'),
         ({"partial_response": "x"}, "'partial_response' parameter: cannot parse \"x\" to a valid bool"),
         ({"match[]": "{"}, "1:2: parse error: unexpected end of input inside braces"),
-        ({"storeMatch[]": "a b"}, '1:3: parse error: unexpected identifier "b"'),
+        ({"storeMatch[]": "a b"}, "store matcher 'a b': 1:3: parse error: unexpected identifier \"b\""),
         ({"match[]": 'up{a=~"("}'}, ""),
     ],
 )
@@ -142,6 +142,13 @@ async def test_bad_parameters(path: str, parameters: dict[str, str], error: str)
     body = await get(path, {"match[]": "up"} | parameters, naming("a:1", "x"), status=400)
     assert (body["status"], body["errorType"]) == ("error", "bad_data")
     assert body["error"] == error or not error
+
+
+@pytest.mark.parametrize("name", ["match[]", "storeMatch[]"])
+async def test_selectors_without_end(name: str) -> None:
+    async with client() as http:
+        answer = await http.post("/api/v1/labels", data={name: ["up"] * 1001})
+    assert (answer.status_code, answer.json()["error"]) == (400, f"more than 1000 {name} parameters")
 
 
 @pytest.mark.parametrize(

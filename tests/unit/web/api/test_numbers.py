@@ -2,7 +2,7 @@
 
 import json
 import math
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -10,6 +10,21 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.web.api.encoding import float_points, number, plain_number, timestamp
+
+
+def fewest_digits(value: float) -> Decimal:
+    """The decimal of fewest digits that reads back as `value`, found by trying; of several the
+    nearest, of two that are as near the even one."""
+    exact = Decimal(value)
+    for digits in range(1, 18):
+        last = Decimal(1).scaleb(exact.adjusted() - digits + 1)
+        with localcontext() as context:
+            context.prec = 800
+            floor = (exact // last) * last
+            found = [each for each in (floor, floor + last) if float(each) == value]
+            if found:
+                return min(found, key=lambda each: (abs(each - exact), each / last % 2))
+    raise AssertionError("17 digits are enough for any float")
 
 
 def twin(value: float) -> str:
@@ -21,10 +36,8 @@ def twin(value: float) -> str:
     sign = "-" if math.copysign(1, value) < 0 else ""
     if value == 0:
         return sign + "0"
-    # The smallest precision that reads back as the same float, found by trying.
-    text = next(text for text in (f"{abs(value):.{n}e}" for n in range(17)) if float(text) == abs(value))
-    digits, exponent = Decimal(text).normalize().as_tuple().digits, Decimal(text).adjusted()
-    figures = "".join(map(str, digits))
+    shortest = fewest_digits(abs(value))
+    exponent, figures = shortest.adjusted(), "".join(map(str, shortest.normalize().as_tuple().digits))
     if abs(value) < 1e-6 or abs(value) >= 1e21:
         fraction = "." + figures[1:] if len(figures) > 1 else ""
         return f"{sign}{figures[0]}{fraction}e{'-' if exponent < 0 else '+'}{abs(exponent):02}"
@@ -40,6 +53,8 @@ def twin(value: float) -> str:
 @example(1e21)
 @example(math.nextafter(1e21, 0))
 @example(5e-324)
+@example(2.0**-24)
+@example(562949953421312.75)
 @example(1.7976931348623157e308)
 def test_any_float_is_written_as_the_twin_does(value: float) -> None:
     assert number(value) == twin(value)

@@ -193,7 +193,7 @@ async def test_bad_times(text: str) -> None:
         ({"engine": "mimir"}, "'mimir' bad engine"),
         ({"limit": "-1"}, "limit must be non-negative"),
         ({"limit": "x"}, 'cannot parse "x" to a valid limit'),
-        ({"storeMatch[]": "{"}, "1:2: parse error: unexpected end of input inside braces"),
+        ({"storeMatch[]": "{"}, "store matcher '{': 1:2: parse error: unexpected end of input inside braces"),
     ],
 )
 async def test_bad_parameters(parameters: dict[str, str], error: str) -> None:

@@ -1,0 +1,106 @@
+"""Results as the HTTP API and everything else wants them."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engine.fast.grid import Grid
+from app.engine.fast.labels import Texts
+from app.engine.kernels.numbers import LONGEST, write_float
+from app.engine.kernels.result_json import write_rows, write_times
+from app.engine.model import Matrix, Query, Row, Sample, Scalar, Vector
+
+_BLOCK = 1 << 18
+"""Bytes of JSON at a time."""
+_LONGEST_TIME = 32
+_ESCAPED = re.compile(r'[\x00-\x1f"\\]')
+_SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def is_instant(query: Query) -> bool:
+    """Whether the result is a vector rather than a matrix."""
+    return query.step == 0 and query.start == query.end
+
+
+def to_value(found: Grid | Scalar, query: Query) -> Matrix | Vector | Scalar:
+    """The result as objects. Rows of a matrix are sorted by labels, elements of a vector as they come."""
+    if isinstance(found, Scalar):
+        return found
+    grid = found.compact()
+    if is_instant(query):
+        return Vector(
+            [
+                Sample(grid.labels.of(row), value, query.start)
+                for row, value in enumerate(grid.values[:, 0].tolist())
+            ]
+        )
+    times = grid.steps.times
+    rows = []
+    for row in grid.labels.order().tolist():
+        present = grid.present[row]
+        rows.append(Row(grid.labels.of(row), times[present], grid.values[row][present]))
+    return Matrix(rows)
+
+
+def write_json(found: Grid | Scalar, query: Query) -> Iterator[bytes]:
+    """The ``result`` of the HTTP API, in parts of a quarter of a megabyte; numbers as Prometheus's."""
+    if isinstance(found, Scalar):
+        yield _scalar(found)
+        return
+    grid = found.compact()
+    single = is_instant(query)
+    order = np.arange(len(grid)) if single else grid.labels.order()
+    times, time_starts = _times(grid)
+    names, ids = grid.labels.names, grid.labels.matrix()
+    texts, text_starts, name_ids, ids = _texts(grid.labels.texts, names, ids)
+    state = np.array([0, -1, 0], np.int64)
+    out = np.empty(_BLOCK, np.uint8)
+    bits, present = np.ascontiguousarray(grid.values).view(np.uint64), grid.present.view(np.uint8)
+    yield b"["
+    while state[0] < len(order):
+        written = write_rows(
+            order, bits, present, name_ids, ids, texts, text_starts, times, time_starts, single, state, out
+        )
+        if not written:
+            out = np.empty(2 * out.size, np.uint8)  # for labels longer than any that were met so far
+            continue
+        yield out[:written].tobytes()
+    yield b"]"
+
+
+def _times(grid: Grid) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    times = grid.steps.times
+    out = np.empty(len(times) * _LONGEST_TIME, np.uint8)
+    starts = np.empty(len(times) + 1, np.int64)
+    write_times(times, out, starts)
+    return out, starts
+
+
+def _texts(
+    texts: Texts, names: tuple[str, ...], ids: NDArray[np.int32]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
+    """Strings in JSON, where each begins, the numbers of the names, and `ids` in the new numbers; 0: none."""
+    used, inverse = np.unique(np.append(ids.reshape(-1), 0), return_inverse=True)
+    parts = [quoted_json(texts.text(number)) for number in used.tolist()]
+    parts += [quoted_json(name) for name in names]
+    starts = np.concatenate(([0], np.cumsum([len(part) for part in parts]))).astype(np.int64)
+    content = np.frombuffer(b"".join(parts), np.uint8)
+    name_ids = np.arange(len(used), len(used) + len(names), dtype=np.int32)
+    return content, starts, name_ids, inverse[:-1].reshape(ids.shape).astype(np.int32)
+
+
+def quoted_json(text: str) -> bytes:
+    """As the JSON encoder of Prometheus escapes: only what must be, and no other short forms."""
+    if _ESCAPED.search(text):
+        text = _ESCAPED.sub(lambda found: _SHORT.get(found[0]) or f"\\u{ord(found[0]):04x}", text)
+    return f'"{text}"'.encode("utf-8", "surrogatepass")
+
+
+def _scalar(scalar: Scalar) -> bytes:
+    times, time_starts = np.empty(_LONGEST_TIME, np.uint8), np.empty(2, np.int64)
+    write_times(np.array([scalar.time], np.int64), times, time_starts)
+    out = np.empty(LONGEST, np.uint8)
+    written = write_float(out, 0, np.array([scalar.value]).view(np.uint64)[0])
+    return times[: time_starts[1]].tobytes() + out[:written].tobytes() + b'"]'

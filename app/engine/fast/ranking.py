@@ -1,0 +1,78 @@
+"""quantile, topk and bottomk."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engine.fast.aggregation import group_labels
+from app.engine.fast.context import Context
+from app.engine.fast.grid import Grid, Values, empty
+from app.engine.fast.notes import go_g
+from app.engine.kernels.ranking import choose, quantiles
+from app.engine.model import EvaluationError
+from app.engine.promql.ast import AggregateExpr, unwrapped
+
+_LEAST, _GREATEST = -(2.0**63), 2.0**63
+
+
+def aggregated(context: Context, expr: AggregateExpr, parameter: Values, grid: Grid) -> Grid:
+    """
+    :param parameter: (steps,) float64.
+    """
+    grid = grid.compact()
+    if expr.op == "quantile":
+        return _quantile(context, expr, parameter, grid)
+    return _ranked(context, expr, parameter, grid)
+
+
+def _by_group(groups: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of each group next to each other, and where each group begins."""
+    order = np.argsort(groups, kind="stable")
+    return order, np.searchsorted(groups[order], np.arange(count + 1)).astype(np.int64)
+
+
+def _quantile(context: Context, expr: AggregateExpr, parameter: Values, grid: Grid) -> Grid:
+    assert expr.param is not None
+    wrong = [np.nan] if np.isnan(parameter).any() else []
+    wrong += [float(value) for value in (parameter.max(), parameter.min()) if value > 1 or value < 0]
+    for value in wrong:
+        text = f"quantile value should be between 0 and 1, got {go_g(value)}"
+        context.annotations.warn(text, unwrapped(expr.param).span)
+    labels = group_labels(expr, grid.labels)
+    groups, count = labels.groups()
+    order, starts = _by_group(groups, count)
+    out = np.empty((count, grid.steps.count))
+    filled = np.zeros((count, grid.steps.count), np.bool_)
+    present = grid.present.view(np.uint8)
+    quantiles(parameter, order, starts, grid.values, present, out, filled.view(np.uint8), context.cancel)
+    context.check()
+    return Grid(labels.take(order[starts[:-1]]), out, filled, grid.steps)
+
+
+def _ranked(context: Context, expr: AggregateExpr, parameter: Values, grid: Grid) -> Grid:
+    if parameter.max() < 1:
+        return empty(grid.labels, grid.steps)
+    if np.isnan(parameter).any():
+        raise EvaluationError("Parameter value is NaN")
+    if parameter.min() <= _LEAST:
+        raise EvaluationError(f"Scalar value {go_g(float(parameter.min()))} underflows int64")
+    if parameter.max() >= _GREATEST:
+        raise EvaluationError(f"Scalar value {go_g(float(parameter.max()))} overflows int64")
+    groups, count = group_labels(expr, grid.labels).groups()
+    order, starts = _by_group(groups, count)
+    most = np.minimum(np.trunc(parameter), len(grid)).astype(np.int64)
+    chosen = np.zeros(grid.present.shape, np.bool_)
+    ranked = np.empty(len(grid), np.int64)
+    size = choose(
+        most,
+        expr.op == "bottomk",
+        order,
+        starts,
+        grid.values,
+        grid.present.view(np.uint8),
+        chosen.view(np.uint8),
+        ranked,
+        context.cancel,
+    )
+    context.check()
+    result = grid.with_values(grid.values, chosen)
+    return result.take(ranked[:size]) if grid.steps.count == 1 else result.compact()
