@@ -142,6 +142,8 @@ class QueryEngine:
         expr = parse(request.text, options.features)
         if request.enforced:
             expr = restricted(expr, tuple(Matcher(*each) for each in request.enforced))
+        if request.within:
+            expr = restricted(expr, tuple(Matcher(*each) for each in request.within), beside=True)
         query = Query(
             request.text,
             request.start,
