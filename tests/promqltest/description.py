@@ -7,7 +7,7 @@ import msgspec
 
 from app.engine.histogram import arithmetic
 from app.engine.histogram.model import FloatHistogram, HistogramMismatch, ResetHint
-from app.engine.model import METRIC_NAME, STALE, Labels, labels_of
+from app.engine.model import STALE, Labels, labels_of
 from app.engine.promql.errors import ParseError
 from app.engine.promql.literals import duration_ms, number
 from app.engine.promql.parser import parse_selector
@@ -210,7 +210,3 @@ def _descriptors(text: str) -> dict[str, str]:
         given[name] = value
         at = found.end()
     return given
-
-
-def with_name(labels: Labels, name: str) -> Labels:
-    return labels_of({**dict(labels), METRIC_NAME: name})
