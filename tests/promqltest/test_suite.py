@@ -31,7 +31,7 @@ FOLDER = Path(os.environ.get("CROSSREALM_PROMQLTEST", Path(__file__).parents[3] 
 FILES = sorted(FOLDER.glob("*.test"))
 OWN = sorted((Path(__file__).parent / "cases").glob("*.test"))
 LEFT = re.compile(
-    "native histograms|a string as the result|aggregation (limitk|limit_ratio|count_values)"
+    "native histograms|a (string|range vector) as the result|aggregation (limitk|limit_ratio|count_values)"
     "|function (sort|ts_of_m|double_exponential|mad_over|info|histogram_)|.*(anchored|smoothed|fill)"
 )
 KNOWN: dict[str, str] = {}
