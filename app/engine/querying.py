@@ -17,7 +17,7 @@ from app.engine.cancelling import CancelFlag
 from app.engine.metrics import EngineMetrics
 from app.engine.model import Annotations, EvaluationError, Hints, Limits, Query, Scalar, Series, Value
 from app.engine.prepare import Prepared, prepared, restricted
-from app.engine.promql.ast import Matcher, VectorSelector
+from app.engine.promql.ast import Matcher, SubqueryExpr, VectorSelector
 from app.engine.promql.features import NO_FEATURES, Features, features_of
 from app.engine.promql.parser import parse
 from app.engine.reference import run
@@ -28,6 +28,8 @@ from app.engine.select.model import ChunkTable, SelectOptions
 from app.errors import leaves
 from app.fanout.model import RequestContext
 
+SMALL = 16 * 1024
+"""Bytes of chunks up to which an instant query is evaluated at once; some tens of series."""
 Given = TypeVar("Given")
 log = structlog.get_logger()
 
@@ -163,17 +165,24 @@ class QueryEngine:
         evaluating = time.monotonic()
         tables = {node: each.table for node, each in selected.items()}
         warnings = list(dict.fromkeys(text for each in selected.values() for text in each.warnings))
-        found, annotations = await self._in_thread(lambda: self._evaluated(placed, tables, cancel))
+        plan = fast.plan(placed.expr, placed.query)
+        if _is_small(plan, tables):
+            found, annotations = self._evaluated(placed, plan, tables, cancel)
+        else:
+            found, annotations = await self._in_thread(lambda: self._evaluated(placed, plan, tables, cancel))
         stats = None
         if request.stats:
             stats = _stats(evaluating - fetching, time.monotonic() - evaluating)
         return Answer(found, annotations, warnings, stats)
 
     def _evaluated(
-        self, placed: Prepared, tables: Mapping[VectorSelector, ChunkTable], cancel: CancelFlag
+        self,
+        placed: Prepared,
+        plan: fast.Plan,
+        tables: Mapping[VectorSelector, ChunkTable],
+        cancel: CancelFlag,
     ) -> tuple[Value | Columnar, Annotations]:
         """On columns if the whole query can be, else by the reference evaluator."""
-        plan = fast.plan(placed.expr, placed.query)
         if plan.path == fast.FAST:
             annotations = Annotations()
             wanted = {number: tables[node] for number, (node, _) in enumerate(fast.selectors(plan))}
@@ -241,6 +250,17 @@ class _Columns:
 
     def json(self) -> Iterator[bytes]:
         return fast.write_json(self._grid, self._query)
+
+
+def _is_small(plan: fast.Plan, tables: Mapping[VectorSelector, ChunkTable]) -> bool:
+    """Whether evaluating it costs less than handing it to a thread would."""
+    return (
+        plan.path == fast.FAST
+        and plan.query.start == plan.query.end
+        and not any(table.decoded for table in tables.values())
+        and sum(len(table.data) for table in tables.values()) <= SMALL
+        and not any(isinstance(node.expr, SubqueryExpr) for node in plan.root.walk())
+    )
 
 
 def evaluated(

@@ -4,7 +4,8 @@ Names are removed at once here, as in Prometheus unless told otherwise; the suit
 the end, which is for the reference evaluator alone.
 """
 
-import msgspec
+from contextlib import suppress
+
 import pytest
 
 from app.engine.model import Limits, Query
@@ -14,7 +15,6 @@ from tests.promqltest.test_suite import CASES
 from tests.unit.engine.fast.agreement import check
 
 _MINUTE = 60_000
-SERVED = {"share": 0}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -26,9 +26,6 @@ def test_fast_path(case: Case) -> None:
         at = wanted.start
         queries += [Query(text, other, other) for text, other in pinned(wanted.expr, at)]
         queries.append(Query(wanted.expr, at - _MINUTE, at + _MINUTE, _MINUTE))
-    try:
-        served = [check(msgspec.structs.replace(query), query.text, storage) for query in queries]
-    except ParseError:
-        return
-    if not all(served):
-        pytest.skip("not for the fast path")
+    with suppress(ParseError):
+        for query in queries:
+            check(query, query.text, storage)
