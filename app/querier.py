@@ -1,5 +1,6 @@
 """`crossrealm query`: the endpoints of all realms behind one Store API, one Query API, and the HTTP API."""
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,6 +58,7 @@ INDEX = """crossrealm query
 /api/v1/          the API of Prometheus and Thanos: query, query_range, labels, series, rules, ...
 """
 
+RECURSION = 10_000
 log = structlog.get_logger()
 
 
@@ -65,6 +67,8 @@ def run_query(settings: QuerySettings) -> int:
 
     :raises ConfigError: material or files named by the settings are at fault; no port was opened.
     """
+    # Queries are trees, and a chain of a thousand operators is one of that depth.
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION))
     return run_server(settings, lambda environment: Querier(settings, environment))
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from app.engine.histogram.floats import STALE_BITS
 from app.engine.histogram.model import FloatHistogram
 from app.engine.promql.ast import Matcher, Span
+from app.engine.promql.errors import position
 
 Labels = tuple[tuple[str, str], ...]
 """Names and values, sorted by name, none of the values empty."""
@@ -198,12 +199,6 @@ def _g(value: float, digits: int = 17) -> str:
         return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
     text = f"{value:.{digits}g}" if digits < 17 else repr(value).removesuffix(".0")
     return text
-
-
-def position(query: str, at: int) -> str:
-    """Line and column, both from 1: ``1:14``."""
-    before = query[:at]
-    return f"{before.count(chr(10)) + 1}:{at - before.rfind(chr(10))}"
 
 
 class Limits(msgspec.Struct, frozen=True):

@@ -113,6 +113,9 @@ class QueryEngine:
                     answer = await self._answer(request, cancel)
                 outcome = "success"
                 return answer
+        except RecursionError:
+            outcome = "error"
+            raise EvaluationError("the expression is nested too deeply") from None
         except Exception:
             outcome = "error"
             raise

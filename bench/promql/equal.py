@@ -8,8 +8,8 @@ import numpy as np
 TOLERANCE = 1e-9
 """Relative: sums in another order differ by less."""
 SELDOM, ROUGHLY = 0.005, 0.1
-"""So many of the values of a series may differ, by so much: where a window begins with a gap right after a counter
-was reset, Prometheus 2.42 extrapolates its rate to another point than 3.0 and we do."""
+"""So many of the values of a series may differ, by so much: where a window begins with a gap right after a
+counter was reset, Prometheus 2.42 extrapolates its rate to another point than 3.0 and we do."""
 _SHOWN = 500
 
 

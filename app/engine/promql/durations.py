@@ -7,7 +7,7 @@ import msgspec
 
 from app.engine.promql import ast
 from app.engine.promql.ast import Duration, DurationExpr, Expr, NumberLiteral, Span
-from app.engine.promql.lexer import Kind
+from app.engine.promql.lexer import Kind, Token
 from app.engine.promql.tokens import TokenStream
 
 _POWERS = {"+": 1, "-": 1, "*": 2, "/": 2, "%": 2, "^": 3}
@@ -19,15 +19,6 @@ _NAMED = frozenset({"step", "range", "min_of", "max_of"})
 
 class DurationParsing(TokenStream):
     """The part of the parser that reads durations."""
-
-    def need_duration(self, context: str, expected: str) -> None:
-        """Refuse what cannot begin a duration."""
-        token = self.token
-        starts = token.kind in (Kind.NUMBER, Kind.DURATION) or (
-            token.kind in (Kind.SYMBOL, Kind.KEYWORD) and token.text in _NAMED | {"+", "-", "("}
-        )
-        if not starts:
-            self.unexpected(context, expected)
 
     def positive_duration(self) -> tuple[int, DurationExpr | None]:
         """Milliseconds, or an expression for them."""
@@ -43,15 +34,14 @@ class DurationParsing(TokenStream):
         token = self.token
         if self.at("+") or self.at("-"):
             self.advance()
-            wrapped = self.at("(")
-            return self._signed(token.text, self._atom(), Span(token.start, token.end), wrapped)
+            return self._signed(token.text, self._atom(sign=token), token.span)
         return self._atom()
 
     def _duration(self, power: int) -> Duration:
         token = self.token
         if self.at("+") or self.at("-"):
             self.advance()
-            left = self._signed(token.text, self._duration(_UNARY), token.span, False)
+            left = self._signed(token.text, self._duration(_UNARY), token.span)
         else:
             left = self._atom()
         while self.token.kind is Kind.SYMBOL and (binds := _POWERS.get(self.token.text, 0)) > power:
@@ -63,7 +53,8 @@ class DurationParsing(TokenStream):
             left = DurationExpr(op.text, left, right, span=Span(left.span.start, right.span.end))
         return left
 
-    def _atom(self) -> Duration:
+    def _atom(self, *, sign: Token | None = None) -> Duration:
+        """:param sign: right before, after `offset`; Prometheus asks for the feature a little differently."""
         token = self.token
         if token.kind in (Kind.NUMBER, Kind.DURATION):
             literal = self.literal()
@@ -73,15 +64,16 @@ class DurationParsing(TokenStream):
             self.advance()
             inner = self._duration(0)
             span = Span(token.start, self.expect(")").end)
-            self._experimental(inner.span)
+            if sign is None:
+                self._experimental(inner.span)
             if isinstance(inner, DurationExpr):
                 return msgspec.structs.replace(inner, wrapped=True)
             return DurationExpr("+", None, inner, wrapped=True, span=span)
         if token.kind is Kind.KEYWORD and token.text in _NAMED:
-            return self._named()
+            return self._named(sign)
         self.unexpected()
 
-    def _named(self) -> Duration:
+    def _named(self, sign: Token | None) -> Duration:
         op = self.advance()
         self.expect("(")
         left = right = None
@@ -90,10 +82,10 @@ class DurationParsing(TokenStream):
             self.expect(",")
             right = self._duration(0)
         span = Span(op.start, self.expect(")").end)
-        self._experimental(span)
+        self._experimental(sign.span if sign is not None else span if left is None else left.span)
         return DurationExpr(op.text, left, right, span=span)
 
-    def _signed(self, sign: str, duration: Duration, at: Span, wrapped: bool) -> Duration:
+    def _signed(self, sign: str, duration: Duration, at: Span) -> Duration:
         span = Span(at.start, duration.span.end)
         if isinstance(duration, NumberLiteral):
             value = -duration.value if sign == "-" else duration.value

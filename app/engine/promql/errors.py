@@ -20,5 +20,13 @@ def _position(query: str, at: int) -> str:
         return "unknown position"
     if not 0 <= at <= len(query):
         return "invalid position"
-    before = query[:at]
-    return f"{before.count(chr(10)) + 1}:{at - before.rfind(chr(10))}"
+    return position(query, at)
+
+
+def position(query: str, at: int) -> str:
+    """Line and column, both from 1: ``1:14``. Prometheus counts the bytes of a line.
+
+    :param at: characters.
+    """
+    line = query[query.rfind("\n", 0, at) + 1 : at]
+    return f"{query.count(chr(10), 0, at) + 1}:{len(line.encode(errors='surrogateescape')) + 1}"

@@ -1,6 +1,8 @@
 """Text to tokens, as Prometheus's lexer cuts it; its error texts are kept, since clients show them."""
 
+from collections.abc import Collection
 from enum import StrEnum
+from typing import NoReturn
 
 import msgspec
 
@@ -23,12 +25,16 @@ class Kind(StrEnum):
 
 
 class Token(msgspec.Struct, frozen=True):
-    """:param text: as written, but keywords in lower case; of an error, its message."""
+    """
+    :param text: as written, but keywords in lower case; of an error, its message.
+    :param written: as written.
+    """
 
     kind: Kind
     text: str
     start: int
     end: int
+    written: str = ""
 
     @property
     def span(self) -> Span:
@@ -39,25 +45,32 @@ class Token(msgspec.Struct, frozen=True):
         """As an error text names it: ``<by>``, ``identifier "foo"``, ``end of input``."""
         if self.kind is Kind.EOF:
             return "end of input"
-        if self.kind is Kind.KEYWORD:
-            return f"<{self.text}>"
-        if self.kind is Kind.SYMBOL:
-            return f"<op:{self.text}>" if self.text in _OPERATORS else quoted(self.text)
-        return f"{self.kind.value} {quoted(self.text)}"
+        if self.text in _OPERATORS and self.kind in (Kind.SYMBOL, Kind.KEYWORD):
+            return f"<op:{self.written}>"
+        if self.kind is Kind.KEYWORD and self.text not in _CALLED:
+            return f"<aggr:{self.written}>" if self.text in AGGREGATIONS else f"<{self.written}>"
+        text = quoted(self.written)
+        if self.kind in (Kind.SYMBOL, Kind.KEYWORD):
+            return text
+        if self.kind in (Kind.STRING, Kind.NUMBER, Kind.DURATION) and len(self.written.encode()) > _SHOWN:
+            text = quoted(self.written[:_SHOWN]) + "..."
+        return f"{self.kind.value} {text}"
 
 
 KEYWORDS = AGGREGATIONS | frozenset(
     "and or unless atan2 offset smoothed anchored by without on ignoring group_left group_right fill "
     "fill_left fill_right bool start end step range max_of min_of".split()
 )
-_OPERATORS = frozenset("+ - * / % ^ == != <= < >= > </ >/ =~ !~ @".split())
+_OPERATORS = frozenset("+ - * / % ^ == != <= < >= > </ >/ =~ !~ @ and or unless atan2".split())
+_CALLED = frozenset({"start", "end", "step", "range", "max_of", "min_of"})
+_SHOWN = 10
+"""Characters of a literal that an error text shows."""
 _IN_BRACKETS = frozenset({"step", "range", "max_of", "min_of"})
 _SPACE = frozenset(" \t\n\r")
 _DIGITS = frozenset("0123456789")
 _HEX = frozenset("0123456789abcdefABCDEF")
 _ALPHA = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 _WORD = _ALPHA | _DIGITS
-_STARTS_WITH_DIGIT_OR_DOT = _DIGITS | {"."}
 _TWO = frozenset({"==", "!=", "<=", ">=", "</", ">/"})
 
 
@@ -83,6 +96,8 @@ class _Lexer:
         self._before_number = False
         """In brackets, and no number yet: fewer things may follow, and errors read differently."""
         self._colon = False
+        self._duration_seen = False
+        """In any brackets so far: Prometheus, too, looks no closer before it takes a colon."""
         self._found: list[Token] = []
 
     def run(self) -> list[Token]:
@@ -93,6 +108,11 @@ class _Lexer:
             self._found.append(Token(Kind.ERROR, str(fault), self._start, len(self._text)))
         return self._found
 
+    def _emitted_in_vain(self, what: str) -> NoReturn:
+        """Where Prometheus has made a token already before it finds the fault: the position is after it."""
+        self._start = self._at
+        raise _Fault(what)
+
     def _peek(self, ahead: int = 0) -> str:
         at = self._at + ahead
         return self._text[at] if at < len(self._text) else ""
@@ -102,7 +122,7 @@ class _Lexer:
         text = self._text[self._start : self._at]
         if kind is Kind.KEYWORD:
             text = text.lower()
-        self._found.append(Token(kind, text, self._start, self._at))
+        self._found.append(Token(kind, text, self._start, self._at, self._text[self._start : self._at]))
 
     def _next(self) -> bool:
         """One token, space or comment; False at the end."""
@@ -160,10 +180,11 @@ class _Lexer:
             raise _Fault(f"unexpected character: {_rune(char)}")
 
     def _paren(self, char: str) -> None:
-        self._emit(Kind.SYMBOL, 1)
         self._parens += 1 if char == "(" else -1
         if self._parens < 0:
-            raise _Fault("unexpected right parenthesis ')'")
+            self._at += 1
+            self._emitted_in_vain("unexpected right parenthesis ')'")
+        self._emit(Kind.SYMBOL, 1)
 
     def _bracket(self, char: str) -> None:
         if char == "[" and self._in_brackets:
@@ -219,10 +240,12 @@ class _Lexer:
         if not char:
             raise _Fault("unexpected end of input in duration expression")
         if char == ":":
-            if not any(token.text in _IN_BRACKETS for token in self._found[-4:]):
-                raise _Fault("unexpected colon before duration in duration expression")
-            if self._colon:
-                raise _Fault("unexpected repeated colon in duration expression")
+            if self._colon or not self._duration_seen:
+                self._at += 1
+                self._emitted_in_vain(
+                    f"unexpected {'repeated colon' if self._duration_seen else 'colon before duration'}"
+                    " in duration expression"
+                )
             self._emit(Kind.SYMBOL, 1)
             self._colon = True
         elif char == "]":
@@ -233,6 +256,7 @@ class _Lexer:
             self._emit(Kind.SYMBOL, 1)
         elif char in _DIGITS or (char == "." and self._peek(1) in _DIGITS):
             self._before_number = False
+            self._duration_seen = True
             self._number()
         elif not (char in _ALPHA and self._duration_keyword()):
             raise _Fault(f"unexpected character in duration expression: {_rune(char)}")
@@ -310,62 +334,70 @@ class _Lexer:
             return
         length, fine = self._scan_duration(length)
         if not fine:
-            end = self._at + length + (1 if self._peek(length) in _WORD and self._peek(length) else 0)
-            raise _Fault(f"bad number or duration syntax: {quoted(self._text[self._at : end])}")
+            raise _Fault(f"bad number or duration syntax: {quoted(self._text[self._at : self._at + length])}")
         self._emit(Kind.DURATION, length)
+
+    def _is(self, length: int, chars: Collection[str]) -> bool:
+        after = self._peek(length)
+        return after != "" and after in chars
 
     def _scan_number(self) -> tuple[int, bool]:
         """How far a number goes, and whether it is one; what it is worth is seen later."""
-        length, digits = 0, _DIGITS
-        if self._peek() == "0" and self._peek(1) in ("x", "X"):
+        digits = _DIGITS
+        length = int(self._is(0, "0"))
+        if length and self._is(1, "xX"):
             length, digits = 2, _HEX
-            length += self._peek(length) == "_"
-        length += self._peek(length) == "."
-        length += self._peek(length) in digits and self._peek(length) != ""
+            length += self._is(length, "_")
+        length += self._is(length, ".")
+        length += self._is(length, digits)
         dot = exponent = False
-        while (char := self._peek(length)) and (char in digits or char in "._eE"):
-            if char in digits:
-                length += 1
-            elif char == ".":
-                length += 1
-                if dot or (self._peek(length) in ("_", ".")) or digits is _HEX:
+        while self._is(length, digits) or self._is(length, "._eE"):
+            char = self._peek(length)
+            length += 1
+            if char == ".":
+                if dot:
+                    return length, False
+                if self._is(length, "_."):
+                    return length + 1, False
+                if digits is _HEX:
                     return length, False
                 dot = True
-            elif char in "eE":
-                length += 1
-                if exponent:
+            elif char in "_eE":  # an exponent even among hexadecimal digits, unless one comes before it
+                if char != "_" and exponent:
                     return length, False
-                exponent = True
-                length += self._peek(length) in ("+", "-")
-                if self._peek(length) in ("", ".", "_", "e", "E"):
+                if char != "_":
+                    exponent = True
+                    length += self._is(length, "+-")
+                if self._is(length, "._eE"):
+                    return length + 1, False
+                if not self._peek(length):
                     return length, False
             else:
-                length += 1
-                if self._peek(length) in ("", ".", "_", "e", "E"):
-                    return length, False
-        after = self._peek(length)
-        return length, not (after and after in _WORD)
+                while self._is(length, digits):
+                    length += 1
+        return length, not self._is(length, _WORD)
 
     def _scan_duration(self, length: int) -> tuple[int, bool]:
         """Goes on where the number stopped: a unit, and pairs of number and unit."""
-        if self._peek(length) not in tuple("smhdwy"):
+        if not self._is(length, "smhdwy"):
             return length, False
         length += 1
-        length += self._peek(length) == "s"
-        while self._peek(length) in _STARTS_WITH_DIGIT_OR_DOT - {"."}:
-            while self._peek(length) in _DIGITS:
+        length += self._is(length, "s")
+        while self._is(length, _DIGITS):
+            while self._is(length, _DIGITS):
                 length += 1
-            if self._peek(length) not in tuple("smhdw"):
+            if not self._is(length, "smhdw"):
                 return length, False
             length += 1
-            length += self._peek(length) == "s"
-        after = self._peek(length)
-        return length, not (after and after in _WORD)
+            length += self._is(length, "s")
+        if self._is(length, _WORD):
+            return length + 1, False
+        return length, True
 
 
 def _rune(char: str) -> str:
-    return quoted(char, "'") if char else "'\\ufffd'"
+    return quoted(char, "'") if char else "'\ufffd'"
 
 
 def _unicode(char: str) -> str:
-    return f"U+{ord(char):04X} {quoted(char, chr(39))}"
+    return f"U+{ord(char):04X}" + (f" '{char}'" if char.isprintable() else "")

@@ -3,9 +3,14 @@
 import math
 import re
 
+from app.engine.promql.quoting import quoted
+
 _INTEGER = re.compile(
-    r"0[xX]_?[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*|0[bB][01]+|0[oO]?[0-7_]+|[1-9][0-9]*(?:_[0-9]+)*|0"
+    r"0[xX]_?[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*|0[bB][01]+|0[oO]?_?[0-7]+(?:_[0-7]+)*|[1-9][0-9]*(?:_[0-9]+)*|0"
 )
+_DIGITS = r"[0-9]+(?:_[0-9]+)*"
+_DECIMAL = re.compile(rf"(?:{_DIGITS}\.?|(?:{_DIGITS})?\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?")
+_PAIR = re.compile(r"([0-9]+)([^0-9]*)")
 _DURATION = re.compile(
     r"(?:([0-9]+)y)?(?:([0-9]+)w)?(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?(?:([0-9]+)ms)?"
 )
@@ -29,17 +34,12 @@ def number(text: str) -> float:
         )
     if _INTEGER.fullmatch(text) and (value := _integer(text)) is not None:
         return float(value)
-    try:
-        if lower.startswith("0x"):
-            return float(int(text.replace("_", ""), 16))
-        value_ = float(text) if "_" not in text else math.nan
-    except ValueError:
-        value_ = math.nan
-    if math.isnan(value_):
+    if not _DECIMAL.fullmatch(text):
         raise ValueError(f'error parsing number: strconv.ParseFloat: parsing "{text}": invalid syntax')
-    if math.isinf(value_):
+    found = float(text.replace("_", ""))
+    if math.isinf(found):
         raise ValueError(f'error parsing number: strconv.ParseFloat: parsing "{text}": value out of range')
-    return value_
+    return found
 
 
 def _integer(text: str) -> int | None:
@@ -63,11 +63,23 @@ def duration_ms(text: str) -> int:
         raise ValueError("empty duration string")
     found = _DURATION.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None:
-        raise ValueError(f'not a valid duration string: "{text}"')
+        raise ValueError(_fault(text))
     value = sum(int(count) * unit for count, unit in zip(found.groups(), _MILLISECONDS, strict=True) if count)
     if value * 1_000_000 >= 2**63:
         raise ValueError("duration out of range")
     return value
+
+
+def _fault(text: str) -> str:
+    """What is wrong with a duration: an order, or a unit that does not exist."""
+    last = -1
+    for _, unit in _PAIR.findall(text):
+        if unit and unit not in _UNITS:
+            return f"unknown unit {quoted(unit)} in duration {quoted(text)}"
+        if not unit or _UNITS.index(unit) <= last:
+            break
+        last = _UNITS.index(unit)
+    return f"not a valid duration string: {quoted(text)}"
 
 
 def duration_seconds(text: str) -> float:

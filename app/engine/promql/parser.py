@@ -28,7 +28,7 @@ _CALLED = frozenset(["start", "end", "step", "range", "max_of", "min_of"])
 _MATCH_OPERATORS = ("=", "!=", "=~", "!~")
 _NOT_LABELS = frozenset({"without"})
 _DEEPEST = 200
-"""Nesting past which a query is refused, long before Python's own stack ends."""
+"""Nesting past which a query is refused."""
 MAX_INT64 = 2.0**63
 
 Selecting = TypeVar("Selecting", VectorSelector, ast.MatrixSelector, ast.SubqueryExpr)
@@ -42,10 +42,13 @@ def parse(text: str, features: Features = NO_FEATURES) -> Expr:
     parsing = _Parsing(text, features)
     if parsing.is_a(Kind.EOF):
         raise ParseError("no expression found in input", Span(), text)
-    expr = parsing.expression()
-    if not parsing.is_a(Kind.EOF):
-        parsing.unexpected()
-    return check(expr, text)
+    try:
+        expr = parsing.expression()
+        if not parsing.is_a(Kind.EOF):
+            parsing.unexpected()
+        return check(expr, text)
+    except RecursionError:  # long chains of operators are deep trees, too
+        raise ParseError("expression is nested too deeply", parsing.token.span, text) from None
 
 
 def parse_selector(text: str) -> tuple[Matcher, ...]:
@@ -176,6 +179,12 @@ class _Parsing(DurationParsing):
 
     # -- primaries
 
+    def _starts_expression(self) -> bool:
+        if any(map(self.at, ("(", "{", "+", "-"))):
+            return True
+        literal = self.is_a(Kind.NUMBER, Kind.DURATION, Kind.STRING)
+        return literal or _names_metric(self.token)
+
     def _primary(self) -> Expr:
         token = self.token
         if token.kind in (Kind.NUMBER, Kind.DURATION):
@@ -204,10 +213,9 @@ class _Parsing(DurationParsing):
 
     def _aggregation(self) -> Expr:
         token = self.advance()
-        modifier = self._modifier()
-        if not self.at("("):
-            self.unexpected("aggregation")
-        args = self._arguments()
+        with self.within("aggregation"):
+            modifier = self._modifier()
+            args = self._arguments()
         if modifier is None:
             modifier = self._modifier()
         without, grouping = modifier or (False, ())
@@ -254,7 +262,7 @@ class _Parsing(DurationParsing):
         found = [self.expression()]
         while self.at(","):
             comma = self.advance()
-            if self.at(")"):
+            if not self._starts_expression():
                 self.fail("trailing commas not allowed in function call args", comma.span)
             found.append(self.expression())
         self.expect(")")
@@ -316,9 +324,9 @@ class _Parsing(DurationParsing):
 
     def _bracketed(self, expr: Expr) -> Expr:
         bracket = self.advance()
-        wanted = "number, duration, step(), or range()"
-        self.need_duration("subquery or range selector", wanted)
-        range_, range_expr = self.positive_duration()
+        wanted = "number, duration, step(), "
+        with self.within("subquery or range selector", wanted + "or range()"):
+            range_, range_expr = self.positive_duration()
         if self.at("]"):
             self.advance()
             return self._matrix(expr, range_, range_expr, Span(bracket.start, self.last.end))
@@ -326,8 +334,8 @@ class _Parsing(DurationParsing):
             self.unexpected("subquery or range", '":" or "]"')
         step, step_expr = 0, None
         if not self.at("]"):
-            self.need_duration("subquery selector", f'{wanted}, or "]"')
-            step, step_expr = self.positive_duration()
+            with self.within("subquery selector", wanted + 'range(), or "]"'):
+                step, step_expr = self.positive_duration()
         if not self.at("]"):
             self.unexpected("subquery selector", '"]"')
         self.advance()
@@ -344,8 +352,8 @@ class _Parsing(DurationParsing):
         return ast.MatrixSelector(expr, range_, range_expr, Span(expr.span.start, self.last.end))
 
     def _with_offset(self, expr: Expr) -> Expr:
-        self.need_duration("offset", "number, duration, step(), or range()")
-        duration = self.offset_duration()
+        with self.within("offset", "number, duration, step(), or range()"):
+            duration = self.offset_duration()
         target = self._modifiable(expr, "offset modifier")
         if target.offset or target.offset_expr is not None:
             self.fail("offset may not be set multiple times", expr.span)
@@ -357,8 +365,9 @@ class _Parsing(DurationParsing):
         edge, time = "", None
         if self.at("start") or self.at("end"):
             edge = self.advance().text
-            self.expect("(")
-            self.expect(")")
+            with self.within("@", "timestamp"):
+                self.expect("(")
+                self.expect(")")
         else:
             sign = -1.0 if self.at("-") else 1.0
             if self.at("-") or self.at("+"):
@@ -399,10 +408,11 @@ class _Parsing(DurationParsing):
             self.fail(f"{modifier} modifier is not supported for subqueries", expr.span)
         if not isinstance(expr, VectorSelector | ast.MatrixSelector):
             self.fail(f"{modifier} modifier not implemented", expr.span)
-        selector = expr.selector if isinstance(expr, ast.MatrixSelector) else expr
-        if selector.smoothed if modifier == "anchored" else selector.anchored:
+        if isinstance(expr, ast.MatrixSelector):
+            return msgspec.structs.replace(expr, selector=self._extended(expr.selector, modifier))
+        if expr.smoothed if modifier == "anchored" else expr.anchored:
             self.fail("anchored and smoothed modifiers cannot be used together", expr.span)
-        return self._changed(expr, **{modifier: True})
+        return msgspec.structs.replace(expr, **{modifier: True})
 
 
 def _go_f(value: float) -> str:

@@ -1,5 +1,7 @@
 """The token stream as a parser walks it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import re2
@@ -10,6 +12,18 @@ from app.engine.promql.features import Features
 from app.engine.promql.lexer import Kind, Token, tokens
 from app.engine.promql.literals import duration_seconds, number
 from app.engine.promql.quoting import quoted, unquoted
+
+_GO_TEXTS = {
+    "missing ]": "missing closing ]",
+    "missing )": "missing closing )",
+    "trailing \\": "trailing backslash at end of expression",
+    "no argument for repetition operator": "missing argument to repetition operator",
+    "invalid repetition size": "invalid repeat count",
+    "bad repetition operator": "invalid nested repetition operator",
+    "invalid perl operator": "invalid or unsupported Perl syntax",
+    "invalid named capture group": "invalid named capture",
+}
+"""What Go's library, and with it Prometheus, calls a fault that RE2's own calls differently."""
 
 
 class TokenStream:
@@ -22,11 +36,20 @@ class TokenStream:
         self._at = 0
         self.last = Token(Kind.EOF, "", 0, 0)
         """The token consumed last."""
-        self._refuse_error()
+        self._contexts: list[tuple[str, str]] = []
+        """What is being read, and what was expected of it, for faults that have no text of their own."""
 
     @property
     def token(self) -> Token:
-        return self._tokens[self._at]
+        """The next token.
+
+        :raises ParseError: the lexer stumbled over it. Nobody sees that before somebody looks at it, so that
+            faults of what stands before come first.
+        """
+        token = self._tokens[self._at]
+        if token.kind is Kind.ERROR:
+            raise ParseError(token.text, token.span, self.text)
+        return token
 
     def peek(self) -> Token:
         """The token after the next."""
@@ -44,7 +67,6 @@ class TokenStream:
     def advance(self) -> Token:
         self.last = self.token
         self._at += 1
-        self._refuse_error()
         return self.last
 
     def accept(self, text: str) -> bool:
@@ -58,17 +80,20 @@ class TokenStream:
             self.unexpected()
         return self.advance()
 
-    def _refuse_error(self) -> None:
-        """What the lexer stumbled over comes before all that a parser could say of it."""
-        token = self.token
-        if token.kind is Kind.ERROR:
-            raise ParseError(token.text, token.span, self.text)
-
     def fail(self, what: str, span: Span) -> NoReturn:
         raise ParseError(what, span, self.text)
 
+    @contextmanager
+    def within(self, context: str, expected: str = "") -> Iterator[None]:
+        """What a fault in here is said of, unless something inside has a text of its own."""
+        self._contexts.append((context, expected))
+        yield
+        self._contexts.pop()
+
     def unexpected(self, context: str = "", expected: str = "") -> NoReturn:
         """The next token may not stand here."""
+        if not context and self._contexts:
+            context, expected = self._contexts[-1]
         what = f"unexpected {self.token.described}"
         if context:
             what += f" in {context}"
@@ -102,4 +127,6 @@ class TokenStream:
             re2.compile(value, options)
         except re2.error as error:
             text = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error.args[0])
+            fault, _, where = text.partition(": ")
+            text = _GO_TEXTS.get(fault, fault) + (f": `{where}`" if where else "")
             self.fail(f"error parsing regexp: {text}", span)

@@ -218,3 +218,8 @@ def test_explanations_name_the_path() -> None:
     assert str(fast["name"]).startswith("[fast] sum(")
     slow = str(world.engine.explain(request("limitk(1, a_total)")))
     assert "reference" in slow and "limitk" in slow
+
+
+async def test_a_chain_that_is_too_deep_is_refused() -> None:
+    with pytest.raises((ParseError, EvaluationError), match="nested too deeply"):
+        await World(FakeSelect()).engine.query(request(" + ".join(["a_total"] * 20_000)))
