@@ -122,9 +122,11 @@ class Querier:
         proxies = Proxies(self.endpoints, options, metrics, {api: path(api) for api in METHODS})
         apis = proxies.answers()
         self._active = self._active_queries()
-        engine = assembled(self.endpoints, options, metrics, settings.query, registry, active=self._active)
+        self.engine: Engine = assembled(
+            self.endpoints, options, metrics, settings.query, registry, active=self._active
+        )
         gate = Gate(settings.query.max_concurrent, registry)
-        self.routes = self._http(engine, gate, fanout, proxies, registry)
+        self.routes = self._http(gate, fanout, proxies, registry)
         served = [store.NAME, info.NAME, health.NAME, query.NAME, *names(apis)]
         self.health = Health(served)
         scopes = Scopes(settings.identity_matchers)
@@ -133,7 +135,7 @@ class Querier:
             info.Info(
                 self.endpoints, settings.selector_labels, lambda: self.readiness.ready, scopes
             ).service(),
-            query.Query(engine, gate, settings.query, settings.replica_labels, scopes=scopes).service(),
+            query.Query(self.engine, gate, settings.query, settings.replica_labels, scopes=scopes).service(),
             *api_services(apis, scopes),
             self.health.service(),
             *Reflection(served).services(),
@@ -201,7 +203,7 @@ class Querier:
         return [provider.status() for provider in self.certificates.providers()]
 
     def _http(
-        self, engine: Engine, gate: Gate, fanout: Fanout, proxies: Proxies, registry: CollectorRegistry
+        self, gate: Gate, fanout: Fanout, proxies: Proxies, registry: CollectorRegistry
     ) -> Sequence[Route]:
         http = self.settings.http
         stores = stores_route(
@@ -211,7 +213,7 @@ class Querier:
         # The first that matches answers, and `routes` ends with one for all that is not known.
         return [
             stores,
-            *routes(engine, fanout, proxies, self.settings, registry, gate=gate, features=features),
+            *routes(self.engine, fanout, proxies, self.settings, registry, gate=gate, features=features),
         ]
 
     # -- tasks

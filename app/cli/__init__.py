@@ -4,6 +4,7 @@ from importlib import metadata
 
 import rich_click as click
 
+from app.cli.expression import evaluate
 from app.cli.options import EXIT_CODES
 from app.cli.query import query
 from app.cli.sidecar import sidecar
@@ -24,7 +25,7 @@ def cli() -> None:
     under load."""
 
 
-for _command in (query, sidecar, check_config, doctor, demo, warmup):
+for _command in (query, sidecar, evaluate, check_config, doctor, demo, warmup):
     cli.add_command(_command)
 
 

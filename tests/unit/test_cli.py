@@ -89,7 +89,7 @@ def test_unknown_flags_are_refused() -> None:
     assert result.exit_code == 2
 
 
-@pytest.mark.parametrize("command", [(), ("query",), ("check-config",), ("demo",), ("warmup",)])
+@pytest.mark.parametrize("command", [(), ("query",), ("promql",), ("check-config",), ("demo",), ("warmup",)])
 def test_help(command: tuple[str, ...]) -> None:
     result, _ = run(*command, "--help")
     assert result.exit_code == 0

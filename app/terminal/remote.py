@@ -1,0 +1,91 @@
+"""A question to a server with the HTTP API of Prometheus."""
+
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+import aiohttp
+import anyio
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from app.config.http_client import load_http_client
+from app.config.model import HttpClientConfig
+from app.endpoints.client_tls import client_material
+from app.errors import CallError, Code, ConfigError, Problem
+from app.sidecar.client import MAX_ANSWER, PrometheusClient
+from app.terminal.model import Envelope, Question
+from app.tls.cache import CertificateCache
+from app.tls.metrics import TlsMetrics
+from app.tls.model import Role
+
+_FORM = {"content-type": "application/x-www-form-urlencoded", "user-agent": "crossrealm-promql"}
+_MOST_SAID = 64 * 1024
+"""Bytes of an error."""
+
+
+class _Client(PrometheusClient):
+    """Errors of the API are passed on in the server's words."""
+
+    async def _refusal(self, answer: aiohttp.ClientResponse, path: str) -> CallError:
+        body = await answer.content.read(_MOST_SAID)
+        try:
+            said = msgspec.json.decode(body, type=Envelope).error
+        except msgspec.MsgspecError:
+            said = ""
+        return CallError(Code.UNKNOWN, said or f"{self.shown}{path} answered {answer.status} {answer.reason}")
+
+
+async def ask_url(url: str, config_file: Path | None, question: Question) -> bytes:
+    """The answer.
+
+    :param url: what stands before ``/api/v1``.
+    :param config_file: how to get there: TLS, credentials, a proxy.
+    :raises ConfigError: the URL or the file is at fault.
+    :raises CallError: the server cannot be reached, or says that the query failed.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError([Problem("--url", f"{url!r} is not an http or https URL")])
+    config = load_http_client(config_file) if config_file is not None else HttpClientConfig()
+    cache = CertificateCache(metrics=TlsMetrics(CollectorRegistry()))
+    body, failure = b"", None
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(cache.run)
+        tls = None
+        if config.tls is not None:
+            tls = cache.provider("url", Role.CLIENT, *client_material(config.tls, alpn=("http/1.1",)))
+        client = _Client(url.rstrip("/"), config, tls)
+        try:
+            with anyio.fail_after(question.timeout):
+                body = await _ask(client, question)
+        except CallError as error:  # raised below, since a task group would wrap it
+            failure = error
+        except TimeoutError:
+            text = f"{client.shown}: no answer within {question.timeout:g} s (--timeout)"
+            failure = CallError(Code.DEADLINE_EXCEEDED, text)
+        tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return body
+
+
+async def _ask(client: PrometheusClient, question: Question) -> bytes:
+    fields = [("query", question.text), ("timeout", f"{question.timeout:g}s")]
+    fields += [("replicaLabels[]", label) for label in question.replica_labels]
+    path = "/api/v1/query_range" if question.step else "/api/v1/query"
+    if question.step:
+        fields += [("start", _seconds(question.start)), ("end", _seconds(question.end))]
+        fields += [("step", _seconds(question.step))]
+    else:
+        fields.append(("time", _seconds(question.start)))
+    body = bytearray()
+    async with client, client.post(path, urlencode(fields).encode(), _FORM) as answer:
+        async for part in answer.content.iter_any():
+            body += part
+            if len(body) > MAX_ANSWER:
+                raise CallError(Code.RESOURCE_EXHAUSTED, f"the answer is larger than {MAX_ANSWER} bytes")
+    return bytes(body)
+
+
+def _seconds(milliseconds: int) -> str:
+    return f"{milliseconds / 1000:.3f}"
