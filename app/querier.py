@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import anyio
 import anyio.abc
@@ -19,6 +20,7 @@ from app.endpoints.model import EndpointChannel, Snapshot
 from app.endpoints.reload import EndpointsReload, ReloadMetrics
 from app.endpoints.settings import EndpointSettings
 from app.endpoints.supervisor import Endpoints
+from app.engine.active import ActiveQueries
 from app.engine.assembly import assembled
 from app.engine.gate import Gate
 from app.engine.promql.features import features_of
@@ -38,6 +40,7 @@ from app.services import health, info, query, store
 from app.services.apis import METHODS, api_services, names, path
 from app.services.health import Health
 from app.services.reflection import Reflection
+from app.services.scopes import Scopes
 from app.tls.model import ProviderStatus
 from app.tls.provider import Provider
 from app.tls.usable import unusable_clients
@@ -114,19 +117,29 @@ class Querier:
         fanout = Fanout(self.endpoints, options, metrics)
         proxies = Proxies(self.endpoints, options, metrics, {api: path(api) for api in METHODS})
         apis = proxies.answers()
-        engine = assembled(self.endpoints, options, metrics, settings.query, registry)
+        self._active = self._active_queries()
+        engine = assembled(self.endpoints, options, metrics, settings.query, registry, active=self._active)
         gate = Gate(settings.query.max_concurrent, registry)
         self.routes = self._http(engine, gate, fanout, proxies, registry)
         served = [store.NAME, info.NAME, health.NAME, query.NAME, *names(apis)]
         self.health = Health(served)
+        scopes = Scopes(settings.identity_matchers)
         self.services = [
-            store.Store(fanout).service(),
-            info.Info(self.endpoints, settings.selector_labels, lambda: self.readiness.ready).service(),
-            query.Query(engine, gate, settings.query, settings.replica_labels).service(),
-            *api_services(apis),
+            store.Store(fanout, scopes).service(),
+            info.Info(
+                self.endpoints, settings.selector_labels, lambda: self.readiness.ready, scopes
+            ).service(),
+            query.Query(engine, gate, settings.query, settings.replica_labels, scopes=scopes).service(),
+            *api_services(apis, scopes),
             self.health.service(),
             *Reflection(served).services(),
         ]
+
+    def _active_queries(self) -> ActiveQueries | None:
+        query = self.settings.query
+        if not query.active_query_path:
+            return None
+        return ActiveQueries(Path(query.active_query_path), query.max_concurrent)
 
     def _channel(
         self, group: EndpointGroup, address: str, tls: Provider | None, name: str
@@ -216,6 +229,8 @@ class Querier:
             await tasks.start(self.endpoints.run, self.settings.groups)
             if self._reload is not None:
                 tasks.start_soon(self._reload.run)
+            if self._active is not None:
+                await tasks.start(self._active.run)
             task_status.started()
 
     async def refresh(self, trigger: str) -> None:

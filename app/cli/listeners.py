@@ -19,8 +19,8 @@ def certificate_options(command: str, *more: Decorator) -> Decorator:
     )
 
 
-def grpc_options(command: str) -> Decorator:
-    """The gRPC listener."""
+def grpc_options(command: str, *more: Decorator) -> Decorator:
+    """The gRPC listener, with what a command has more."""
     return options(
         command,
         "gRPC listener",
@@ -97,6 +97,7 @@ def grpc_options(command: str) -> Decorator:
             default="2m",
             help="How long a stop waits for calls in flight.",
         ),
+        *more,
     )
 
 

@@ -202,6 +202,16 @@ _TLS = certificate_options(
     ),
 )
 
+_GRPC = grpc_options(
+    _COMMAND,
+    many(
+        "grpc_server_identity_matchers",
+        "--grpc-server-identity-matchers",
+        metavar="IDENTITY={MATCHERS}",
+        help="What clients with this identity may see, over every API; without it, everything. Repeatable.",
+    ),
+)
+
 _HTTP = http_options(
     _COMMAND,
     option(
@@ -278,7 +288,7 @@ _QUERY = options(
 @_ENDPOINTS
 @_FLAG_TLS
 @_TLS
-@grpc_options(_COMMAND)
+@_GRPC
 @_HTTP
 @_QUERY
 @promql_options(_COMMAND)

@@ -112,6 +112,21 @@ class ListenerTls(msgspec.Struct, frozen=True, kw_only=True):
     allowed_identities: tuple[str, ...] = ()
 
 
+MatcherText = tuple[str, str, str]
+"""Operator (``=``, ``!=``, ``=~``, ``!~``), name of a label, and value."""
+
+
+class IdentityMatchers(msgspec.Struct, frozen=True):
+    """What a client of the gRPC listener may see.
+
+    :param identity: a SPIFFE URI, or a DNS name in lower case.
+    :param matchers: at least one; all of them have to match.
+    """
+
+    identity: str
+    matchers: tuple[MatcherText, ...]
+
+
 class GrpcServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The gRPC listener.
 
@@ -201,10 +216,13 @@ class QuerySettings(ServerSettings, frozen=True, kw_only=True):
     :param client_max_message_size: bytes of one message from an endpoint; Thanos's default is 2^31-1.
     :param compression: of gRPC messages to endpoints whose group does not say.
     :param resort_buffer: bytes that streams in the wrong order may hold per endpoint.
+    :param identity_matchers: what clients of the gRPC listener may see, each identity once; others may see
+        everything.
     :param flags: as they were given, name and text, for people to look at.
     """
 
     query: QueryOptions = QueryOptions()
+    identity_matchers: tuple[IdentityMatchers, ...] = ()
     flags: tuple[tuple[str, str], ...] = ()
     groups: tuple[EndpointGroup, ...] = ()
     source: EndpointsSource = EndpointsSource()

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from app.config.addresses import same_endpoint
 from app.config.client_tls import check_client_tls
 from app.config.endpoints_source import load_endpoints
+from app.config.identity_matchers import canonical, parse_identity_matchers
 from app.config.model import (
     EndpointGroup,
     EndpointsConfig,
     EndpointsFormat,
     EndpointsSource,
+    IdentityMatchers,
     MissingEndpoints,
     QuerySettings,
     TlsConfig,
@@ -61,6 +63,7 @@ class QueryFlags(PromqlFlags, frozen=True, kw_only=True):
     store_unhealthy_timeout: float = 300.0
     endpoint_info_timeout: float = 5.0
     selector_label: tuple[str, ...] = ()
+    grpc_server_identity_matchers: tuple[str, ...] = ()
     query_replica_label: tuple[str, ...] = ()
     query_conn_metric_label: tuple[str, ...] = ()
     query_missing_endpoints: str = "warn"
@@ -129,6 +132,7 @@ class _Reader(PromqlReader):
         endpoints = self._endpoints(source)
         grpc, http, query = self.grpc(), self.http(), self.query_options()
         selector_labels = self._selector_labels()
+        identity_matchers = self._identity_matchers()
         self.not_zero("--endpoint.info-timeout", flags.endpoint_info_timeout)
         self.not_zero("--store.sd-interval", flags.store_sd_interval)
         self.not_zero("--store.sd-dns-interval", flags.store_sd_dns_interval)
@@ -152,6 +156,7 @@ class _Reader(PromqlReader):
             http=http,
             log=self.log(),
             query=query,
+            identity_matchers=identity_matchers,
             flags=self._given,
             tls_startup_strict=flags.tls_startup == "strict",
             drain_window=flags.tls_drain_window,
@@ -266,6 +271,29 @@ class _Reader(PromqlReader):
         family["insecure_skip_verify"] = "--grpc-client-tls-skip-verify"
         check_client_tls(config, lambda key, what, remedy: self.problem(family.get(key, key), what, remedy))
         return config
+
+    def _identity_matchers(self) -> tuple[IdentityMatchers, ...]:
+        flag, flags = "--grpc-server-identity-matchers", self._flags
+        allowed = {canonical(each) for each in flags.grpc_server_allowed_identity}
+        found: dict[str, IdentityMatchers] = {}
+        for text in flags.grpc_server_identity_matchers:
+            try:
+                each = parse_identity_matchers(text)
+            except ValueError as error:
+                self.problem(flag, str(error))
+                continue
+            if each.identity in found:
+                self.problem(flag, f"{each.identity} is given twice", "put all its matchers between one {}")
+            if allowed and each.identity not in allowed:
+                self.problem(
+                    flag,
+                    f"{each.identity} is let in by no --grpc-server-allowed-identity",
+                    "add it there, or remove its matchers",
+                )
+            found[each.identity] = each
+        if flags.grpc_server_identity_matchers and not flags.grpc_server_tls_client_ca:
+            self.problem(flag, "no client certificates are asked for", "add --grpc-server-tls-client-ca")
+        return tuple(found.values())
 
     def _selector_labels(self) -> tuple[tuple[str, str], ...]:
         found: dict[str, str] = {}

@@ -65,7 +65,7 @@ class QueryOptions(msgspec.Struct, frozen=True, kw_only=True):
     :param metadata_time_range: that labels and series are looked up in by default, up to now; 0: all time.
     :param chain: replicas are merged one to one by timestamp, instead of by penalty.
     :param alert_query_url: where this querier is for people; "": not known.
-    :param active_query_path: directory of the journal of queries that run; "": none.
+    :param active_query_path: directory of the list of queries that run; "": none.
     :param series_limit, samples_limit: of one fetch; 0: none.
     :param max_samples: that one query may hold; 0: no limit.
     :param max_memory: bytes that the series of one selector may take up; 0: no limit.

@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry
 
 from app.config.query_options import QueryOptions
 from app.endpoints.model import EndpointSource
+from app.engine.active import ActiveQueries
 from app.engine.metrics import EngineMetrics
 from app.engine.querying import QueryEngine, engine_options
 from app.engine.select.fetch import Selecting
@@ -17,15 +18,19 @@ def assembled(
     metrics: FanoutMetrics,
     options: QueryOptions,
     registry: CollectorRegistry,
+    *,
+    active: ActiveQueries | None = None,
 ) -> QueryEngine:
     """An engine over the endpoints of `source`.
 
     :param metrics: of the fan-out, which fetching series counts into.
     :param registry: for the metrics of the engine itself.
+    :param active: writes down what runs; None: nobody does.
     """
     return QueryEngine(
         Selecting(source, fanout, metrics, memory_limit=options.max_memory),
         engine_options(options),
         EngineMetrics(registry),
         threads=options.max_concurrent,
+        active=active,
     )

@@ -53,14 +53,16 @@ def prepared(expr: Expr, query: Query) -> Prepared:
     return Prepared(expr, query, tuple(finding.found.values()))
 
 
-def restricted(node: Expr, enforced: tuple[Matcher, ...]) -> Expr:
+def restricted(node: Expr, enforced: tuple[Matcher, ...], *, beside: bool = False) -> Expr:
     """With matchers on every selector, in the place of others on the same labels.
 
     The one that the metric's name stands for stays the last.
+
+    :param beside: others stay, and have to match too.
     """
     changes: dict[str, object] = {}
     if isinstance(node, VectorSelector):
-        names = {matcher.name for matcher in enforced}
+        names = set() if beside else {matcher.name for matcher in enforced}
         kept = (matcher for matcher in node.matchers if matcher.name not in names)
         return msgspec.structs.replace(node, matchers=(*enforced, *kept))
     if isinstance(node, ast.Call) and node.func == "info" and len(node.args) == 1:
@@ -68,9 +70,9 @@ def restricted(node: Expr, enforced: tuple[Matcher, ...]) -> Expr:
     for field in node.__struct_fields__:
         value = getattr(node, field)
         if isinstance(value, ast.Expr):
-            changes[field] = restricted(value, enforced)
+            changes[field] = restricted(value, enforced, beside=beside)
         elif field == "args":
-            changes[field] = tuple(restricted(each, enforced) for each in value)
+            changes[field] = tuple(restricted(each, enforced, beside=beside) for each in value)
     return msgspec.structs.replace(node, **changes) if changes else node
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 import anyio
@@ -11,11 +12,12 @@ import structlog
 
 from app.config.query_options import QueryOptions
 from app.engine import fast
+from app.engine.active import ActiveQueries
 from app.engine.cancelling import CancelFlag
 from app.engine.metrics import EngineMetrics
 from app.engine.model import Annotations, EvaluationError, Hints, Limits, Query, Scalar, Series, Value
 from app.engine.prepare import Prepared, prepared, restricted
-from app.engine.promql.ast import Matcher, VectorSelector
+from app.engine.promql.ast import Matcher, SubqueryExpr, VectorSelector
 from app.engine.promql.features import NO_FEATURES, Features, features_of
 from app.engine.promql.parser import parse
 from app.engine.reference import run
@@ -23,8 +25,11 @@ from app.engine.request import Answer, Columnar, QueryRequest, QueryTimeout
 from app.engine.select.decode import decode
 from app.engine.select.fetch import Selected
 from app.engine.select.model import ChunkTable, SelectOptions
+from app.errors import leaves
 from app.fanout.model import RequestContext
 
+SMALL = 16 * 1024
+"""Bytes of chunks up to which an instant query is evaluated at once; some tens of series."""
 Given = TypeVar("Given")
 log = structlog.get_logger()
 
@@ -74,15 +79,23 @@ class QueryEngine:
     """Stateless but for its threads: what changes is each query's own. An `Engine`.
 
     :param threads: evaluations that run at once.
+    :param active: writes down what runs; None: nobody does.
     """
 
     def __init__(
-        self, selecting: Selects, options: EngineOptions, metrics: EngineMetrics, *, threads: int = 20
+        self,
+        selecting: Selects,
+        options: EngineOptions,
+        metrics: EngineMetrics,
+        *,
+        threads: int = 20,
+        active: ActiveQueries | None = None,
     ) -> None:
         self._selecting = selecting
         self._options = options
         self._metrics = metrics
         self._threads = anyio.CapacityLimiter(threads)
+        self._active = active
 
     async def query(self, request: QueryRequest) -> Answer:
         """
@@ -96,7 +109,8 @@ class QueryEngine:
         outcome = "canceled"
         try:
             with anyio.move_on_after(request.timeout) as scope:
-                answer = await self._answer(request, cancel)
+                async with self._running(request.text):
+                    answer = await self._answer(request, cancel)
                 outcome = "success"
                 return answer
         except Exception:
@@ -108,6 +122,9 @@ class QueryEngine:
                 outcome = "timeout"
             self._finished(request, outcome, time.monotonic() - begun)
         raise QueryTimeout(f"query timed out in expression evaluation after {request.timeout:g} s")
+
+    def _running(self, text: str) -> AbstractAsyncContextManager[None]:
+        return self._active.running(text) if self._active is not None else nullcontext()
 
     def _finished(self, request: QueryRequest, outcome: str, seconds: float) -> None:
         self._metrics.finished(outcome, seconds)
@@ -127,6 +144,8 @@ class QueryEngine:
         expr = parse(request.text, options.features)
         if request.enforced:
             expr = restricted(expr, tuple(Matcher(*each) for each in request.enforced))
+        if request.within:
+            expr = restricted(expr, tuple(Matcher(*each) for each in request.within), beside=True)
         query = Query(
             request.text,
             request.start,
@@ -146,17 +165,24 @@ class QueryEngine:
         evaluating = time.monotonic()
         tables = {node: each.table for node, each in selected.items()}
         warnings = list(dict.fromkeys(text for each in selected.values() for text in each.warnings))
-        found, annotations = await self._in_thread(lambda: self._evaluated(placed, tables, cancel))
+        plan = fast.plan(placed.expr, placed.query)
+        if _is_small(plan, tables):
+            found, annotations = self._evaluated(placed, plan, tables, cancel)
+        else:
+            found, annotations = await self._in_thread(lambda: self._evaluated(placed, plan, tables, cancel))
         stats = None
         if request.stats:
             stats = _stats(evaluating - fetching, time.monotonic() - evaluating)
         return Answer(found, annotations, warnings, stats)
 
     def _evaluated(
-        self, placed: Prepared, tables: Mapping[VectorSelector, ChunkTable], cancel: CancelFlag
+        self,
+        placed: Prepared,
+        plan: fast.Plan,
+        tables: Mapping[VectorSelector, ChunkTable],
+        cancel: CancelFlag,
     ) -> tuple[Value | Columnar, Annotations]:
         """On columns if the whole query can be, else by the reference evaluator."""
-        plan = fast.plan(placed.expr, placed.query)
         if plan.path == fast.FAST:
             annotations = Annotations()
             wanted = {number: tables[node] for number, (node, _) in enumerate(fast.selectors(plan))}
@@ -193,9 +219,12 @@ class QueryEngine:
             for node in nodes:
                 found[node] = selected
 
-        async with anyio.create_task_group() as tasks:
-            for (matchers, hints), nodes in groups.items():
-                tasks.start_soon(fetch, nodes, matchers, hints)
+        try:
+            async with anyio.create_task_group() as tasks:
+                for (matchers, hints), nodes in groups.items():
+                    tasks.start_soon(fetch, nodes, matchers, hints)
+        except BaseExceptionGroup as group:
+            raise leaves(group)[0] from None  # the first failure has cancelled the others
         return found
 
     def explain(self, request: QueryRequest) -> Mapping[str, Any]:
@@ -221,6 +250,17 @@ class _Columns:
 
     def json(self) -> Iterator[bytes]:
         return fast.write_json(self._grid, self._query)
+
+
+def _is_small(plan: fast.Plan, tables: Mapping[VectorSelector, ChunkTable]) -> bool:
+    """Whether evaluating it costs less than handing it to a thread would."""
+    return (
+        plan.path == fast.FAST
+        and plan.query.start == plan.query.end
+        and not any(table.decoded for table in tables.values())
+        and sum(len(table.data) for table in tables.values()) <= SMALL
+        and not any(isinstance(node.expr, SubqueryExpr) for node in plan.root.walk())
+    )
 
 
 def evaluated(

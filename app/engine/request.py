@@ -19,7 +19,8 @@ class QueryRequest(msgspec.Struct, frozen=True):
     :param lookback: milliseconds; None: the flag's.
     :param select: how series are fetched and merged.
     :param metadata: forwarded to the endpoints: the tenant.
-    :param enforced: matchers that every selector gets: tenancy, or what the caller's identity may see.
+    :param enforced: matchers that every selector gets in the place of its own on those labels: tenancy.
+    :param within: matchers that every selector gets beside its own: what the caller's identity may see.
     """
 
     text: str
@@ -31,6 +32,7 @@ class QueryRequest(msgspec.Struct, frozen=True):
     lookback: int | None = None
     metadata: Metadata = {}
     enforced: tuple[tuple[str, str, str], ...] = ()
+    within: tuple[tuple[str, str, str], ...] = ()
     stats: bool = False
 
 

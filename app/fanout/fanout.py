@@ -50,6 +50,7 @@ class Fanout:
         asked = parsed(SeriesRequest, request)
         batch, limit = asked.response_batch_size, asked.limit
         warnings = Warnings(aborts(asked.partial_response_disabled, asked.partial_response_strategy))
+        asked.matchers.extend(context.scope.matchers)
         matchers = narrowed(asked, self._options)
         if matchers is None:
             return
@@ -130,6 +131,7 @@ class Fanout:
     ) -> tuple[set[str], list[str]]:
         """The union over the endpoints, and warnings."""
         warnings = Warnings(aborts(request.partial_response_disabled, request.partial_response_strategy))
+        request.matchers.extend(context.scope.matchers)
         matchers = narrowed(request, self._options)
         if matchers is None:
             return set(), []

@@ -4,6 +4,7 @@ import msgspec
 
 from app.config.model import MissingEndpoints
 from app.endpoints.model import Labels
+from app.fanout.scope import EVERYTHING, Scope
 from app.fanout.selection import StoreMatchers
 from app.rpc.model import Metadata
 
@@ -30,8 +31,10 @@ class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
     :param metadata: to be passed on to the endpoints.
     :param timeout: seconds left of the client's deadline; None: it set none.
     :param store_matchers: which endpoints the client wants: any of them has to match; none: all.
+    :param scope: what the client may see.
     """
 
     metadata: Metadata
     timeout: float | None
     store_matchers: tuple[StoreMatchers, ...] = ()
+    scope: Scope = EVERYTHING

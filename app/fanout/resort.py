@@ -70,6 +70,11 @@ class Resorter:
         self._arena.add(out[: int(size)].tobytes())
         return others
 
+    @property
+    def size(self) -> int:
+        """Bytes that were added."""
+        return self._size
+
     def sort(self) -> None:
         """Sort all that was collected; slow for a large answer, and without the interpreter's lock."""
         self._rows = np.arange(self._arena.rows, dtype=np.int64)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from app.endpoints.model import Api
 from app.fanout.model import RequestContext
 from app.rpc.model import SERVER_STREAM, ServerCall, Service
+from app.services.scopes import NO_SCOPES, Scopes
 from app.services.store import request_context
 from app.services.unary import receive_only
 
@@ -36,17 +37,17 @@ def names(apis: Iterable[Api]) -> list[str]:
     return [METHODS[api][0] for api in apis]
 
 
-def api_services(answers: Mapping[Api, Answer]) -> list[Service]:
+def api_services(answers: Mapping[Api, Answer], scopes: Scopes = NO_SCOPES) -> list[Service]:
     """One service for each API that is answered."""
     made = []
     for api, answer in answers.items():
         name, method = METHODS[api]
-        made.append(Service(name, {method: _handler(answer)}, streaming={method: SERVER_STREAM}))
+        made.append(Service(name, {method: _handler(answer, scopes)}, streaming={method: SERVER_STREAM}))
     return made
 
 
-def _handler(answer: Answer) -> Callable[[ServerCall], Awaitable[None]]:
+def _handler(answer: Answer, scopes: Scopes) -> Callable[[ServerCall], Awaitable[None]]:
     async def handle(call: ServerCall) -> None:
-        await answer(await receive_only(call), request_context(call), call.send)
+        await answer(await receive_only(call), request_context(call, scopes), call.send)
 
     return handle

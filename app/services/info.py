@@ -1,9 +1,12 @@
 """thanos.info.Info: what this querier holds, made of what its healthy endpoints hold."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
 
 from app.endpoints.model import MAX_TIME, MIN_TIME, Api, EndpointInfo, EndpointSource, Labels, Snapshot
 from app.errors import CallError, Code
+from app.fanout.scope import EVERYTHING, Scope
 from app.pb.thanos import Label, ZLabelSet
 from app.pb.thanos.info import (
     ExemplarsInfo,
@@ -19,6 +22,7 @@ from app.pb.thanos.info import (
 )
 from app.rpc.messages import parsed
 from app.rpc.model import ServerCall, Service
+from app.services.scopes import NO_SCOPES, Scopes
 from app.services.unary import receive_only
 
 NAME = "thanos.info.Info"
@@ -42,17 +46,33 @@ def _label_sets(stores: Iterable[EndpointInfo], selector_labels: Labels) -> list
     return [_zlabels(labels) for labels in sorted(sets)]
 
 
-def describe(snapshot: Snapshot, selector_labels: Labels) -> InfoResponse:
+def _visible(stores: Iterable[EndpointInfo], scope: Scope | None) -> Iterator[EndpointInfo]:
+    """Stores that may have something of `scope` (None: nothing), with the label sets and TSDBs that may."""
+    for store in stores:
+        sets = tuple(labels for labels in store.label_sets if scope is not None and scope.may_show(labels))
+        if scope is not None and (sets or not store.label_sets):
+            tsdb_infos = tuple(tsdb for tsdb in store.tsdb_infos if scope.may_show(tsdb.labels))
+            yield msgspec.structs.replace(store, label_sets=sets, tsdb_infos=tsdb_infos)
+
+
+def describe(snapshot: Snapshot, selector_labels: Labels, scope: Scope = EVERYTHING) -> InfoResponse:
     """What the healthy endpoints of `snapshot` hold together.
 
     Without any the time range is everything, as in Thanos, so that a querier above does not leave this one
     out while it comes up.
+
+    :param scope: what the client may see: label sets that can have nothing of it are left out, and APIs that
+        would refuse it.
     """
+    restricted = scope.within(selector_labels)
     stores = [
         view.info
         for view in snapshot.endpoints
         if view.asked and view.info is not None and Api.STORE in view.info.apis
     ]
+    if restricted is None or restricted.restricted:
+        stores = list(_visible(stores, restricted))
+    whole = restricted is not None and not restricted.restricted
     return InfoResponse(
         label_sets=_label_sets(stores, selector_labels),
         component_type=COMPONENT,
@@ -72,24 +92,31 @@ def describe(snapshot: Snapshot, selector_labels: Labels) -> InfoResponse:
             ],
         ),
         rules=RulesInfo(),
-        metric_metadata=MetricMetadataInfo(),
+        metric_metadata=MetricMetadataInfo() if whole else None,
         targets=TargetsInfo(),
         exemplars=ExemplarsInfo(min_time=MIN_TIME, max_time=MAX_TIME),
         query=QueryApiInfo(),
-        status=StatusInfo(),
+        status=StatusInfo() if whole else None,
     )
 
 
 class Info:
-    """Mutable: the last answer with the snapshot it was made of, replaced by `info` alone.
+    """Mutable: the last whole answer with the snapshot it was made of, replaced by `info` alone.
 
     :param ready: whether the first round is over; until then Info fails, so that a querier above waits.
     """
 
-    def __init__(self, source: EndpointSource, selector_labels: Labels, ready: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        source: EndpointSource,
+        selector_labels: Labels,
+        ready: Callable[[], bool],
+        scopes: Scopes = NO_SCOPES,
+    ) -> None:
         self._source = source
         self._selector_labels = selector_labels
         self._ready = ready
+        self._scopes = scopes
         self._last: tuple[Snapshot, bytes] | None = None
 
     async def info(self, call: ServerCall) -> None:
@@ -100,7 +127,11 @@ class Info:
         parsed(InfoRequest, await receive_only(call))
         if not self._ready():
             raise CallError(Code.UNAVAILABLE, "not ready: the endpoints were not all asked yet")
+        scope = self._scopes.of(call.peer)
         with self._source.lease() as snapshot:
+            if scope.restricted:
+                await call.send(bytes(describe(snapshot, self._selector_labels, scope)))
+                return
             if self._last is None or self._last[0] is not snapshot:
                 self._last = (snapshot, bytes(describe(snapshot, self._selector_labels)))
         await call.send(self._last[1])

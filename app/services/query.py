@@ -15,7 +15,7 @@ from app.config.query_options import QueryOptions
 from app.engine.gate import Gate
 from app.engine.model import EvaluationError, Matrix, String, Value, Vector
 from app.engine.promql.errors import ParseError
-from app.engine.request import Answer, Engine, QueryCanceled, QueryRequest, QueryTimeout
+from app.engine.request import Answer, Columnar, Engine, QueryCanceled, QueryRequest, QueryTimeout
 from app.engine.select.model import SelectOptions
 from app.errors import CallError, Code
 from app.fanout.apis.selectors import selector
@@ -23,6 +23,7 @@ from app.fanout.wire import framed
 from app.pb import thanos as pb
 from app.rpc.messages import parsed
 from app.rpc.model import SERVER_STREAM, ServerCall, Service
+from app.services.scopes import NO_SCOPES, Scopes
 from app.services.store import forwarded
 from app.services.timeseries import messages
 from app.services.unary import receive_only
@@ -56,12 +57,14 @@ class Query:
         options: QueryOptions,
         replica_labels: tuple[str, ...],
         *,
+        scopes: Scopes = NO_SCOPES,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
         self._gate = gate
         self._options = options
         self._replica_labels = replica_labels
+        self._scopes = scopes
         self._now = now
 
     async def query(self, call: ServerCall) -> None:
@@ -71,7 +74,7 @@ class Query:
         """
         asked = parsed(pb.QueryRequest, await receive_only(call))
         at = _milliseconds("time_seconds", asked.time_seconds) or round(self._now() * 1000)
-        request = self._request(call, asked, (at, at, 0), round(self._options.instant_resolution * 1000))
+        request = self._request(call, asked, (at, at, 0))
         try:
             answer = await self._answer(request)
         except CallError as error:
@@ -96,8 +99,7 @@ class Query:
             raise _invalid("interval_seconds has to be 1 or more")
         if (end - start) // step > MAX_STEPS:
             raise _invalid(f"more than {MAX_STEPS} steps from start to end; ask for a longer interval")
-        automatic = step // 5 if self._options.auto_downsampling else 0
-        request = self._request(call, asked, (start, end, step), automatic)
+        request = self._request(call, asked, (start, end, step))
         await _send(call, await self._answer(request), asked.response_batch_size)
 
     def service(self) -> Service:
@@ -107,12 +109,9 @@ class Query:
             streaming={"Query": SERVER_STREAM, "QueryRange": SERVER_STREAM},
         )
 
-    def _request(
-        self, call: ServerCall, asked: Asked, span: tuple[int, int, int], automatic: int
-    ) -> QueryRequest:
+    def _request(self, call: ServerCall, asked: Asked, span: tuple[int, int, int]) -> QueryRequest:
         """
         :param span: start, end and step, milliseconds.
-        :param automatic: milliseconds between samples of downsampled data that will do by default.
         :raises CallError: INVALID_ARGUMENT, a field is wrong.
         """
         options = self._options
@@ -122,7 +121,9 @@ class Query:
             )
         if asked.engine not in tuple(pb.EngineType):
             raise _invalid("invalid engine parameter")
-        resolution = _milliseconds("max_resolution_seconds", asked.max_resolution_seconds) or automatic
+        resolution = _milliseconds("max_resolution_seconds", asked.max_resolution_seconds)
+        # As Thanos has it, for ranges too.
+        resolution = resolution or round(options.instant_resolution * 1000)
         lookback = _milliseconds("lookback_delta_seconds", asked.lookback_delta_seconds)
         if resolution < 0:
             raise _invalid("max_resolution_seconds is negative")
@@ -146,6 +147,7 @@ class Query:
                 shard_info=_shard_info(asked),
             ),
             metadata=forwarded(call.metadata),
+            within=self._scopes.of(call.peer).texts,
             stats=True,
         )
 
@@ -200,13 +202,16 @@ async def _send(call: ServerCall, answer: Answer, together: int) -> None:
     """Warnings, series, and what it took; series are written out as fast as the client reads."""
     said = answer.annotations
     warnings = [*answer.warnings, *said.texts("warning"), *said.texts("info")]
-    if isinstance(answer.value, String):
+    # Out of columns that may take long.
+    found = answer.found
+    value = await anyio.to_thread.run_sync(found.value) if isinstance(found, Columnar) else found
+    if isinstance(value, String):
         warnings.append(_NO_STRINGS)
     for text in dict.fromkeys(warnings):
         await call.send(bytes(pb.QueryResponse(warnings=text)))
-    found = _blocks(messages(answer.value, together))
-    threaded = _points(answer.value) > MANY
-    while block := (await anyio.to_thread.run_sync(next, found, b"") if threaded else next(found, b"")):
+    blocks = _blocks(messages(value, together))
+    threaded = _points(value) > MANY
+    while block := (await anyio.to_thread.run_sync(next, blocks, b"") if threaded else next(blocks, b"")):
         await call.send_framed([block])
     await call.send_framed([framed(bytes(_stats(answer)))])
 

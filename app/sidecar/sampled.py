@@ -20,6 +20,10 @@ Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
 
 
+SMALL = 16 * 1024
+"""Bytes of a compressed answer up to which a thread costs more than it saves."""
+
+
 async def frames_of_samples(parts: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
     """The samples of a ReadResponse as frames of a streamed answer.
 
@@ -33,6 +37,10 @@ async def frames_of_samples(parts: AsyncIterator[bytes], limit: int) -> AsyncIte
         if len(whole) > limit:
             raise _too_large(limit)
     made = sampled_frames(bytes(whole), limit)
+    if len(whole) < SMALL:
+        for part in made:
+            yield part
+        return
     del whole
     while part := await anyio.to_thread.run_sync(next, made, b""):
         yield part

@@ -29,7 +29,7 @@ from app.sidecar.heartbeat import Heartbeat
 from app.sidecar.metrics import SidecarMetrics
 from app.sidecar.own_labels import OwnLabels
 from app.sidecar.remote_read import ReadAnswer, remote_read
-from app.sidecar.sampled import frames_of_samples
+from app.sidecar.sampled import SMALL, frames_of_samples
 from app.sidecar.selectors import escaped_name, seconds
 from app.sidecar.translation import SAMPLES_PER_CHUNK, OutOfOrder, Shard, Translation, TranslationOptions
 
@@ -175,7 +175,10 @@ class Store:
                 resorter.add(bytes(content))
         finally:
             self._count(translation)
-        await anyio.to_thread.run_sync(resorter.sort)
+        if resorter.size < SMALL:
+            resorter.sort()
+        else:
+            await anyio.to_thread.run_sync(resorter.sort)
         for block in resorter.blocks(options.batch, options.limit):
             await call.send_framed([block])
 

@@ -11,6 +11,7 @@ import grpc.aio
 import pytest
 
 from app.demo.dataset import DEFAULT_START, INTERVAL
+from app.demo.store_options import Faults
 from app.pb import thanos as pb
 from app.pb.prometheus_copy import TimeSeries
 from app.pb.thanos.info import InfoRequest, InfoResponse
@@ -102,6 +103,18 @@ async def test_faults_have_their_codes(tmp_path: Path) -> None:
             assert caught.value.code() is code
         (said,) = await ask(address, "Query", instant("up + on(realm) up", enable_partial_response=True))
         assert "matching" in (said.warnings or "")
+
+
+async def test_an_endpoint_that_fails_is_a_warning_or_an_error(tmp_path: Path) -> None:
+    faults = {("eu", "b"): Faults(fail="UNAVAILABLE")}
+    async with world(tmp_path, realms=["eu"], secure_front=False, faults=faults) as here:
+        address = here.querier.grpc_address
+        found = await ask(address, "Query", instant("count(up)", enable_partial_response=True))
+        assert series(found)[0].samples[0].value == 16
+        assert "eu/" in (found[0].warnings or "")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ask(address, "Query", instant("count(up) + sum(up)"))
+        assert caught.value.code() is grpc.StatusCode.ABORTED
 
 
 async def test_a_query_that_is_dropped_gives_its_place_back(tmp_path: Path) -> None:

@@ -1,17 +1,15 @@
 """Whether an evaluation gives what a promqltest file expects of it."""
 
-import math
-import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from app.engine.histogram.buckets import to_test_text
-from app.engine.histogram.model import FloatHistogram
+from app.engine.histogram.floats import close
+from app.engine.histogram.model import FloatHistogram, populated
 from app.engine.model import Annotations, Labels, Matrix, Row, Scalar, String, Value, Vector
 from tests.promqltest.description import Point
 from tests.promqltest.script import Eval, Expect
 
 EPSILON = 1e-6
-_SMALLEST = 2.2250738585072014e-308
 Number = float | FloatHistogram
 
 
@@ -21,10 +19,12 @@ class Mismatch(AssertionError):
 
 def check_value(case: Eval, value: Value) -> None:
     """:raises Mismatch: it is not what is expected."""
+    if case.string is not None and not isinstance(value, String):
+        raise Mismatch(f"expected the string {case.string!r}, got {value}")
     match value:
         case String():
             if case.string != value.value:
-                raise Mismatch(f"expected the string {case.string!r}, got {value.value!r}")
+                raise Mismatch(f"expected {_shown_string(case.string)}, got the string {value.value!r}")
         case Scalar():
             if case.scalar is None or not almost(case.scalar, value.value):
                 raise Mismatch(f"expected {case.scalar}, got the scalar {value.value}")
@@ -34,9 +34,15 @@ def check_value(case: Eval, value: Value) -> None:
             _check_matrix(case, value)
 
 
+def _shown_string(text: str | None) -> str:
+    return "no string" if text is None else f"the string {text!r}"
+
+
 def _check_vector(case: Eval, value: Vector) -> None:
     if case.scalar is not None:
         raise Mismatch(f"expected the scalar {case.scalar}, got a vector")
+    if case.range is not None or case.step:
+        raise Mismatch("expected a matrix, got a vector")
     got = [sample.labels for sample in value.samples]
     _check_labels(case, got)
     if case.expected("ordered") and got != list(case.rows):
@@ -63,7 +69,11 @@ def _check_point(labels: Labels, expected: Point, value: Number) -> None:
 
 
 def _check_matrix(case: Eval, value: Matrix) -> None:
-    if case.expected("ordered") or case.scalar is not None:
+    if (
+        case.expected("ordered")
+        or case.scalar is not None
+        or (case.rows and not case.step and not case.range)
+    ):
         raise Mismatch("expected no matrix")
     labels = [row.labels for row in value.rows]
     if labels != sorted(labels):
@@ -79,8 +89,9 @@ def _check_matrix(case: Eval, value: Matrix) -> None:
         if points and max(points) > end:
             raise Mismatch(f"{row.labels}: more points expected than the range has")
         got = values_of(row)
-        if list(points) != list(got):
-            raise Mismatch(f"{row.labels}: expected points at {list(points)}, got {_shown_row(got)}")
+        if list(points) != row.times.tolist():
+            times = row.times.tolist()
+            raise Mismatch(f"{row.labels}: expected points at {list(points)}, got {times}: {_shown_row(got)}")
         for time, point in points.items():
             _check_point(row.labels, point, got[time])
 
@@ -102,17 +113,7 @@ def shown(value: Number) -> str:
 
 def almost(a: float, b: float) -> bool:
     """Equal but for rounding; the staleness marker equals only itself."""
-    if math.isnan(a) and math.isnan(b):
-        return (struct.pack(">d", a) == _STALE) == (struct.pack(">d", b) == _STALE)
-    if a == b:
-        return True
-    difference, size = abs(a - b), abs(a) + abs(b)
-    if a == 0 or b == 0 or size < _SMALLEST:
-        return difference < EPSILON * _SMALLEST
-    return difference / min(size, 1.7976931348623157e308) < EPSILON
-
-
-_STALE = bytes.fromhex("7ff0000000000002")
+    return close(a, b, EPSILON)
 
 
 def same(a: FloatHistogram, b: FloatHistogram, hint: bool) -> bool:
@@ -122,13 +123,14 @@ def same(a: FloatHistogram, b: FloatHistogram, hint: bool) -> bool:
         and a.custom_values == b.custom_values
         and a.zero_threshold == b.zero_threshold
         and all(almost(x, y) for x, y in ((a.count, b.count), (a.sum, b.sum), (a.zero_count, b.zero_count)))
-        and _same_buckets(dict(a.positive), dict(b.positive))
-        and _same_buckets(dict(a.negative), dict(b.negative))
+        and _same_buckets(a.positive, b.positive)
+        and _same_buckets(a.negative, b.negative)
         and (not hint or a.reset_hint is b.reset_hint)
     )
 
 
-def _same_buckets(a: dict[int, float], b: dict[int, float]) -> bool:
+def _same_buckets(a: Mapping[int, float], b: Mapping[int, float]) -> bool:
+    a, b = populated(a), populated(b)
     return a.keys() == b.keys() and all(almost(count, b[index]) for index, count in a.items())
 
 

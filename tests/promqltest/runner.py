@@ -1,5 +1,6 @@
 """Runs the evaluations of a promqltest file, each also pinned to its time and as a part of a range."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +16,7 @@ from app.engine.model import (
     Query,
     Sample,
     Scalar,
+    Storage,
     String,
     Value,
     Vector,
@@ -27,18 +29,21 @@ from app.engine.promql.features import ALL_FEATURES
 from app.engine.promql.parser import parse
 from app.engine.promql.printer import text
 from tests.promqltest.compare import Mismatch, check_annotations, check_failure, check_value, values_of
-from tests.promqltest.script import Clear, Eval, Load, commands
+from tests.promqltest.script import Clear, Eval, Load, ScriptError, commands
 from tests.promqltest.storage import MemoryStorage
 
 SAMPLES = 10_000
 _MINUTE = 60_000
+_OF_RANGE = re.compile(r"(start|end|step|range)\(\)")
+"""Functions that mean something else in a range than at an instant."""
 
 
 class Evaluate(Protocol):
     """An evaluator under test."""
 
-    def __call__(self, query: Query, expression: str, storage: MemoryStorage) -> tuple[Value, Annotations]:
+    def __call__(self, query: Query, expression: str | Expr, storage: Storage) -> tuple[Value, Annotations]:
         """
+        :param expression: the runner gives texts, in which annotations have their positions.
         :raises ParseError: the text is not PromQL.
         :raises EvaluationError: it cannot be answered.
         """
@@ -67,7 +72,10 @@ class Case(msgspec.Struct, frozen=True):
 
 
 def cases(path: Path) -> Iterator[Case]:
-    """The evaluations of a file, in order."""
+    """The evaluations of a file, in order.
+
+    :raises ScriptError: the file is not of the format.
+    """
     loads: tuple[Load, ...] = ()
     for command in commands(path):
         if isinstance(command, Clear):
@@ -78,14 +86,26 @@ def cases(path: Path) -> Iterator[Case]:
             yield Case(path, loads, command)
 
 
+def loaded(case: Case) -> MemoryStorage:
+    """What the case queries.
+
+    :raises ScriptError: loads of its file contradict each other.
+    """
+    storage = MemoryStorage()
+    try:
+        for load in case.loads:
+            storage.load(load)
+    except ValueError as error:
+        raise ScriptError(f"{case.path}:{case.eval.line}: what is loaded before: {error}") from None
+    return storage
+
+
 def run(case: Case, evaluate: Evaluate) -> None:
     """Evaluate as written, then the other ways that must give the same.
 
     :raises Mismatch: a result is not the expected one.
     """
-    storage = MemoryStorage()
-    for load in case.loads:
-        storage.load(load)
+    storage = loaded(case)
     wanted = case.eval
     if wanted.step:
         _checked(
@@ -104,19 +124,20 @@ def _query(expression: str, start: int, end: int, step: int) -> Query:
 
 
 def _checked(
-    wanted: Eval, expression: str, query: Query, storage: MemoryStorage, evaluate: Evaluate
+    wanted: Eval, expression: str, query: Query, storage: Storage, evaluate: Evaluate
 ) -> Value | None:
+    """The result; None where a failure was expected and came."""
     failing = wanted.expected("fail")
     try:
-        value, annotations = evaluate(query, expression, storage)
-    except (EvaluationError, ParseError) as error:
-        if not failing:
-            raise Mismatch(f"{expression!r} at {query.start}: {error}") from None
-        check_failure(failing, error)
-        return None
-    if failing:
-        raise Mismatch(f"{expression!r} at {query.start}: expected to fail")
-    try:
+        try:
+            value, annotations = evaluate(query, expression, storage)
+        except (EvaluationError, ParseError) as error:
+            if not failing:
+                raise Mismatch(str(error)) from None
+            check_failure(failing, error)
+            return None
+        if failing:
+            raise Mismatch("expected to fail")
         check_annotations(wanted, annotations, expression)
         check_value(wanted, value)
     except Mismatch as error:
@@ -138,6 +159,9 @@ def pinned(expression: str, at: int) -> list[tuple[str, int]]:
 
 
 def _time_matters(node: Expr) -> bool:
+    """What is below a subquery has that one's time, which is pinned."""
+    if isinstance(node, ast.SubqueryExpr):
+        return False
     if isinstance(node, ast.Call) and node.func in AT_UNSAFE:
         return True
     return any(_time_matters(child) for child in ast.children(node))
@@ -162,23 +186,31 @@ def _with_at(node: Expr, at: int) -> Expr:
     return msgspec.structs.replace(node, **changes) if changes else node
 
 
-def _check_in_range(
-    wanted: Eval, expression: str, at: int, storage: MemoryStorage, evaluate: Evaluate
-) -> None:
-    """The middle of three steps gives what the instant does."""
-    if any(word in expression for word in ("start()", "end()", "step()", "range()")):
+def _check_in_range(wanted: Eval, expression: str, at: int, storage: Storage, evaluate: Evaluate) -> None:
+    """The middle of three steps gives what the instant does; in a range nothing is ordered but by labels."""
+    if _OF_RANGE.search(expression):
         return
     query = _query(expression, at - _MINUTE, at + _MINUTE, _MINUTE)
-    value, _ = evaluate(query, expression, storage)
-    assert isinstance(value, Matrix)
-    samples = [Sample(row.labels, values[at], at) for row in value.rows if at in (values := values_of(row))]
-    middle: Value = Vector(samples)
-    if wanted.scalar is not None:
-        middle = Scalar(at, float(samples[0].value))  # type: ignore[arg-type]
-    unordered = msgspec.structs.replace(
-        wanted, expects=[each for each in wanted.expects if each.kind != "ordered"]
-    )
+    unordered = [each for each in wanted.expects if each.kind != "ordered"]
     try:
-        check_value(unordered, middle)
+        try:
+            value, _ = evaluate(query, expression, storage)
+        except (EvaluationError, ParseError) as error:
+            raise Mismatch(str(error)) from None
+        check_value(msgspec.structs.replace(wanted, expects=unordered), _middle(wanted, value, at))
     except Mismatch as error:
         raise Mismatch(f"{expression!r} in a range around {at}: {error}") from None
+
+
+def _middle(wanted: Eval, value: Value, at: int) -> Value:
+    if not isinstance(value, Matrix):
+        raise Mismatch(f"a range query gives a matrix, not {value}")
+    labels = [row.labels for row in value.rows]
+    if labels != sorted(labels):
+        raise Mismatch(f"not sorted: {labels}")
+    samples = [Sample(row.labels, values[at], at) for row in value.rows if at in (values := values_of(row))]
+    if wanted.scalar is None:
+        return Vector(samples)
+    if len(samples) != 1 or not isinstance(samples[0].value, float):
+        raise Mismatch(f"expected one float, got {samples}")
+    return Scalar(at, samples[0].value)

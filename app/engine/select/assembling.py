@@ -9,7 +9,9 @@ from app.engine.model import Series
 from app.engine.select.intake import Bytes, Intake, Numbers, Offsets
 from app.engine.select.model import ChunkTable, LabelColumns
 from app.engine.select.odd import OddLane, Purpose, decode_odd
+from app.engine.select.sharding import in_shard
 from app.fanout import kernels as frames
+from app.pb.thanos import ShardInfo
 
 
 class Cancelled(Exception):
@@ -43,8 +45,12 @@ def assemble(intake: Intake, purpose: Purpose, cancel: Bytes) -> ChunkTable:
 
     :param cancel: (1,) uint8, set to another value than 0 to end this early.
     :raises Cancelled:
+    :raises CallError: it takes up too much memory.
+    :raises EvaluationError: a chunk that is not plain cannot be read.
     """
     groups = _grouped(intake, cancel)
+    if purpose.shard is not None and purpose.shard.total_shards > 0:
+        groups = _sharded(groups, purpose.shard)
     data = _laid_out(intake)
     found = _split(intake, groups, data, purpose.apart, cancel)
     decoded: dict[int, Series] = {}
@@ -76,11 +82,23 @@ def _grouped(intake: Intake, cancel: Bytes) -> _Groups:
         raise Cancelled
     starts: Offsets = np.empty(count + 1, np.int64)
     groups = int(kernels.group_series(intake.pairs, intake.pair_bounds, widths, rows, starts))
+    intake.require(2 * groups * width * np.dtype(np.int32).itemsize)
     names: Numbers = np.empty((groups, width), np.int32)
     values: Numbers = np.empty((groups, width), np.int32)
     if kernels.fill_columns(intake.pairs, intake.pair_bounds, widths, rows, starts, names, values, cancel):
         raise Cancelled
     return _Groups(rows, starts[: groups + 1], LabelColumns(strings, names, values))
+
+
+def _sharded(groups: _Groups, shard: ShardInfo) -> _Groups:
+    wanted = in_shard(groups.columns, shard)
+    sizes = np.diff(groups.starts)
+    names, values = groups.columns.names[wanted], groups.columns.values[wanted]
+    return _Groups(
+        groups.rows[np.repeat(wanted, sizes)],
+        np.concatenate(([0], np.cumsum(sizes[wanted]))),
+        LabelColumns(groups.columns.strings, names, values),
+    )
 
 
 def _sorted_strings(intake: Intake) -> tuple[list[str], Numbers]:

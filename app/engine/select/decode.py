@@ -9,7 +9,7 @@ from app.engine.select.intake import Bytes, Offsets
 from app.engine.select.model import ChunkTable, described
 
 BATCH_SAMPLES = 1 << 20
-"""Decoded into one pair of arrays: what is left of a batch's room is given back before the next one."""
+"""That series are decoded into one pair of arrays for, at most, unless one has more."""
 
 
 def decode(table: ChunkTable, cancel: Bytes) -> list[Series]:
@@ -38,6 +38,10 @@ def decode(table: ChunkTable, cancel: Bytes) -> list[Series]:
             spare_values, cancel,
         )  # fmt: skip
         _check(table, low + int(done), int(code))
+        used = int(ends[-1])
+        if 4 * used < 3 * room:
+            # Replicas were merged: what is kept should not hold on to room for all of them.
+            times, values = times[:used].copy(), values[:used].copy()
         begin = 0
         for row, end in enumerate(ends.tolist(), low):
             found = table.decoded.get(row)

@@ -74,10 +74,10 @@ class Selecting:
         request = series_request(matchers, hints, options)
         warnings = Warnings(options.abort)
         replica_labels = request.without_replica_labels
-        intake = Intake(replica_labels)
+        intake = Intake(replica_labels, self._memory_limit)
         remaining = narrowed(request, self._options)
         if remaining is not None:
-            reading = _Reading(intake, warnings, options, self._memory_limit, self._metrics)
+            reading = _Reading(intake, warnings, options, self._metrics)
             context = msgspec.structs.replace(context, store_matchers=store_matchers(options.store_matchers))
             with self._source.lease() as snapshot:
                 choice = chosen(
@@ -99,6 +99,7 @@ class Selecting:
             apart=bool(replica_labels),
             counter=hints.func in COUNTERS,
             chain=options.chain,
+            shard=request.shard_info,
         )
         size = intake.size
         table = await _assembled(intake, purpose)
@@ -146,7 +147,6 @@ class _Reading:
         intake: Intake,
         warnings: Warnings,
         options: SelectOptions,
-        memory_limit: int,
         metrics: FanoutMetrics,
     ) -> None:
         self.failure: CallError | None = None
@@ -154,7 +154,6 @@ class _Reading:
         self._intake = intake
         self._warnings = warnings
         self._options = options
-        self._memory_limit = memory_limit
         self._metrics = metrics
 
     async def read(
@@ -221,14 +220,14 @@ class _Reading:
             text = f"failed to send series: limit {limits.series_limit} violated (got {series})"
         elif limits.samples_limit and samples > limits.samples_limit:
             text = f"failed to send samples: limit {limits.samples_limit} violated (got {samples})"
-        elif self._memory_limit and self._intake.memory > self._memory_limit:
-            text = (
-                f"the series of one selector take up more than {self._memory_limit} bytes of memory"
-                " (select fewer series or a shorter time)"
-            )
-        if text:
-            self._fail(CallError(Code.RESOURCE_EXHAUSTED, text))
-        return not text
+        try:
+            if text:
+                raise CallError(Code.RESOURCE_EXHAUSTED, text)
+            self._intake.require()
+        except CallError as error:
+            self._fail(error)
+            return False
+        return True
 
     def _fail(self, error: CallError) -> None:
         if self.failure is None:

@@ -27,10 +27,12 @@ class Intake:
     (`app.engine.kernels.labels`).
 
     :param without: names of labels to leave out.
+    :param memory_limit: bytes that it may take up, with what is made of it; 0: no limit.
     :ivar blocks: as they came; a chunk's `START` counts from the first byte of the first one.
     """
 
-    def __init__(self, without: Sequence[str] = ()) -> None:
+    def __init__(self, without: Sequence[str] = (), memory_limit: int = 0) -> None:
+        self._memory_limit = memory_limit
         self.blocks: list[Bytes] = []
         self.size = 0
         """Bytes of all blocks."""
@@ -67,6 +69,18 @@ class Intake:
         """Bytes that it takes up, and will when the blocks are put together."""
         arrays = (self.text, self.bounds, self.slots, self.pairs, self.pair_bounds, self.chunks)
         return 2 * self.size + sum(array.nbytes for array in arrays) + self.chunk_bounds.nbytes
+
+    def require(self, more: int = 0) -> None:
+        """
+        :param more: bytes that will be needed besides.
+        :raises CallError: with them it is more than the limit.
+        """
+        if self._memory_limit and self.memory + more > self._memory_limit:
+            raise CallError(
+                Code.RESOURCE_EXHAUSTED,
+                f"the series of one selector take up more than {self._memory_limit} bytes of memory"
+                " (select fewer series or a shorter time)",
+            )
 
     def add(self, content: bytes | bytearray) -> list[Other]:
         """Take in framed messages; what is not a series.

@@ -1,20 +1,20 @@
 """Series that are not made of plain XOR chunks alone: downsampled aggregates and native histograms."""
 
-import importlib
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from typing import cast
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from app.engine import kernels
+from app.engine.histogram.arithmetic import div
+from app.engine.histogram.chunks import decode_histogram_chunk
 from app.engine.histogram.model import FloatHistogram
 from app.engine.model import STALE, EvaluationError, Labels, Series
 from app.engine.select.intake import Bytes, Offsets
 from app.engine.select.model import described
-from app.pb.thanos import Aggr, ChunkEncoding
+from app.pb.thanos import Aggr, ChunkEncoding, ShardInfo
 
 Floats = NDArray[np.float64]
 
@@ -26,6 +26,7 @@ class Purpose(msgspec.Struct, frozen=True):
     :param aggregates: what stands in for raw samples where a store has downsampled ones only.
     :param apart: whether chunks that overlap are of different replicas, which are to be merged.
     :param counter: whether merging adjusts them, being counters.
+    :param shard: the only one that is wanted; None: all series.
     """
 
     start: int
@@ -34,6 +35,7 @@ class Purpose(msgspec.Struct, frozen=True):
     apart: bool = True
     counter: bool = False
     chain: bool = False
+    shard: ShardInfo | None = None
 
 
 class OddLane(msgspec.Struct, frozen=True):
@@ -178,8 +180,7 @@ def _quotient(
     if total is None or not isinstance(count, float):
         return None
     if isinstance(total, FloatHistogram):
-        arithmetic = importlib.import_module("app.engine.histogram.arithmetic")
-        return cast(FloatHistogram, arithmetic.div(total, count))
+        return div(total, count)
     return total / count if count else float("nan")
 
 
@@ -197,9 +198,8 @@ def _payload(data: Bytes, encoding: int, start: int, end: int) -> Sequence[_Samp
         return list(zip(times[:count].tolist(), values[:count].tolist(), strict=True))
     if encoding not in (ChunkEncoding.HISTOGRAM, ChunkEncoding.FLOAT_HISTOGRAM):
         raise ValueError(f"its encoding {encoding} is not known")
-    chunks = importlib.import_module("app.engine.histogram.chunks")
     floats = encoding == ChunkEncoding.FLOAT_HISTOGRAM
-    return cast(Sequence[_Sample], chunks.decode_histogram_chunk(data[start:end].tobytes(), floats=floats))
+    return list[_Sample](decode_histogram_chunk(data[start:end].tobytes(), floats=floats))
 
 
 # -- replicas

@@ -17,6 +17,7 @@ from app.errors import CallError, Code, FailureKind
 from app.fanout.metrics import FanoutMetrics
 from app.fanout.model import RequestContext
 from app.fanout.partial import Warnings, name_of, report_missing
+from app.fanout.scope import EVERYTHING, Scope
 from app.fanout.selection import choose
 from app.rpc.messages import parsed
 
@@ -67,16 +68,18 @@ class Collecting(Generic[R]):
         context: RequestContext,
         warnings: Warnings,
         replica_labels: frozenset[str],
+        scope: Scope = EVERYTHING,
     ) -> list[R]:
         """All answers, in the order of the endpoints; what is missing is noted in `warnings`.
 
         :param replica_labels: labels that tell replicas apart: a healthy one stands in for one that is not.
+        :param scope: endpoints that can have nothing of it are not asked; what they answer is not narrowed.
         :raises CallError: something is missing, and the client wants all or nothing.
         """
         with self._source.lease() as snapshot:
             choice = choose(
                 snapshot,
-                (),
+                scope.compiled,
                 MIN_TIME,
                 MAX_TIME,
                 replica_labels,

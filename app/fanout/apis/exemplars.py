@@ -16,10 +16,13 @@ QUERIER = "query"
 class Selection:
     """Immutable: the series selectors of a query, less what the querier's own labels decide.
 
+    :param enforced: matchers that every selector gets.
     :raises CallError: INVALID_ARGUMENT, the query is none or selects nothing.
     """
 
-    def __init__(self, request: ExemplarsRequest, selector_labels: Labels) -> None:
+    def __init__(
+        self, request: ExemplarsRequest, selector_labels: Labels, enforced: Sequence[LabelMatcher] = ()
+    ) -> None:
         try:
             found = parse_selectors(request.query)
         except ValueError as error:
@@ -28,6 +31,7 @@ class Selection:
         self._selectors: list[list[LabelMatcher]] = []
         self.contradicted = bool(found)
         for matchers in found:
+            matchers.extend(enforced)
             own = against_selector([compiled(matcher) for matcher in matchers], selector_labels)
             if own.matches:
                 self.contradicted = False

@@ -7,11 +7,13 @@ import anyio.to_thread
 import betterproto2
 
 from app.endpoints.model import Api, EndpointSource
-from app.fanout.apis import exemplars, metadata, rules, status, targets
+from app.errors import CallError, Code
+from app.fanout.apis import exemplars, metadata, rules, status, targets, visible
 from app.fanout.apis.collecting import Collecting
 from app.fanout.metrics import FanoutMetrics
 from app.fanout.model import FanoutOptions, RequestContext
 from app.fanout.partial import Warnings
+from app.fanout.scope import Scope
 from app.pb.thanos import (
     ExemplarsRequest,
     ExemplarsResponse,
@@ -82,9 +84,12 @@ class Proxies:
     async def rules(self, request: bytes, context: RequestContext, send: SendOne) -> None:
         """Send the merged rule groups, one a message; warnings first."""
         asked = parsed(RulesRequest, request)
+        if (scope := self._scope(context)) is None:
+            return
         warnings = _warnings(asked.partial_response_strategy)
-        answers = await self._rules.collect(lambda _: request, context, warnings, self._replica_labels)
-        groups = [each.group for each in answers if each.group is not None]
+        answers = await self._rules.collect(lambda _: request, context, warnings, self._replica_labels, scope)
+        found_groups = (each.group for each in answers if each.group is not None)
+        groups = list(visible.rule_groups(found_groups, scope))
         found = await _merge(len(answers), lambda: rules.merged(groups, asked, self._replica_labels))
         await _send(
             send,
@@ -95,9 +100,14 @@ class Proxies:
     async def targets(self, request: bytes, context: RequestContext, send: SendOne) -> None:
         """Send the merged targets; warnings first."""
         asked = parsed(TargetsRequest, request)
+        if (scope := self._scope(context)) is None:
+            return
         warnings = _warnings(asked.partial_response_strategy)
-        answers = await self._targets.collect(lambda _: request, context, warnings, self._replica_labels)
-        data = [each.targets for each in answers if each.targets is not None]
+        answers = await self._targets.collect(
+            lambda _: request, context, warnings, self._replica_labels, scope
+        )
+        found_targets = (each.targets for each in answers if each.targets is not None)
+        data = list(visible.targets(found_targets, scope))
         count = sum(len(each.active_targets) + len(each.dropped_targets) for each in data)
         found = await _merge(count, lambda: targets.merged(data, asked, self._replica_labels))
         await _send(
@@ -109,6 +119,7 @@ class Proxies:
     async def metadata(self, request: bytes, context: RequestContext, send: SendOne) -> None:
         """Send the metadata of all metrics; warnings first."""
         asked = parsed(MetricMetadataRequest, request)
+        self._unrestricted(context, "metadata of metrics")
         warnings = _warnings(asked.partial_response_strategy)
         answers = await self._metadata.collect(lambda _: request, context, warnings, self._replica_labels)
         data = [each.metadata for each in answers if each.metadata is not None]
@@ -126,14 +137,16 @@ class Proxies:
         :raises CallError: INVALID_ARGUMENT, the query is none or selects nothing.
         """
         asked = parsed(ExemplarsRequest, request)
+        if (scope := self._scope(context)) is None:
+            return
         warnings = _warnings(asked.partial_response_strategy)
-        selection = exemplars.Selection(asked, self._selector_labels)
+        selection = exemplars.Selection(asked, self._selector_labels, scope.matchers)
         if selection.contradicted:
             return
         answers = await self._exemplars.collect(
-            selection.for_endpoint, context, warnings, self._replica_labels
+            selection.for_endpoint, context, warnings, self._replica_labels, scope
         )
-        data = [each.data for each in answers if each.data is not None]
+        data = list(visible.exemplars((each.data for each in answers if each.data is not None), scope))
         found = await _merge(len(data), lambda: exemplars.merged(data, self._replica_labels))
         await _send(
             send,
@@ -144,6 +157,7 @@ class Proxies:
     async def status(self, request: bytes, context: RequestContext, send: SendOne) -> None:
         """Send the statistics of all TSDBs, added up by tenant; warnings first."""
         asked = parsed(TsdbStatisticsRequest, request)
+        self._unrestricted(context, "statistics of TSDBs")
         warnings = _warnings(asked.partial_response_strategy)
         answers = await self._status.collect(lambda _: request, context, warnings, self._replica_labels)
         data = [each.statistics for each in answers if each.statistics is not None]
@@ -153,6 +167,22 @@ class Proxies:
             (TsdbStatisticsResponse(warning=text) for text in _said(answers, warnings)),
             (TsdbStatisticsResponse(statistics=found),),
         )
+
+    def _scope(self, context: RequestContext) -> Scope | None:
+        """What the client may see, less what the querier's own labels decide; None: nothing."""
+        return context.scope.within(self._selector_labels)
+
+    def _unrestricted(self, context: RequestContext, what: str) -> None:
+        """
+        :raises CallError: PERMISSION_DENIED, the client may not see everything.
+        """
+        scope = self._scope(context)
+        if scope is None or scope.restricted:
+            raise CallError(
+                Code.PERMISSION_DENIED,
+                f"{what} have no labels by which the part could be told that this identity may see"
+                " (--grpc-server-identity-matchers)",
+            )
 
 
 M = TypeVar("M")

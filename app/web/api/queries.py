@@ -1,7 +1,6 @@
 """`/query`, `/query_range` and how they would be evaluated."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 
 import msgspec
 
@@ -16,7 +15,6 @@ from app.web.api.envelope import Result, result_of
 from app.web.api.errors import ApiError, ErrorKind, bad_data
 from app.web.api.form import Form
 from app.web.api.handling import Call
-from app.web.api.journal import Journal
 from app.web.api.matching import store_match_texts
 from app.web.api.parameters import MILLISECOND, NANOSECONDS, Range
 from app.web.api.tenancy import tenant_of
@@ -40,7 +38,6 @@ class Queries:
 
     :param replica_labels: those of the flags.
     :param now: seconds since the epoch.
-    :param journal: of the queries that run; None: it is not kept.
     """
 
     def __init__(
@@ -50,14 +47,12 @@ class Queries:
         options: QueryOptions,
         replica_labels: tuple[str, ...],
         now: Callable[[], float],
-        journal: Journal | None = None,
     ) -> None:
         self._engine = engine
         self._gate = gate
         self._options = options
         self._replica_labels = replica_labels
         self._now = now
-        self._journal = journal
 
     async def instant(self, call: Call) -> Result:
         """At one time, now unless it is given."""
@@ -79,10 +74,8 @@ class Queries:
 
     async def _answered(self, call: Call, request: QueryRequest) -> Result:
         limit = parameters.limit_of(call.form)
-        written = self._journal.running(request.text) if self._journal else nullcontext()
         async with self._gate.entered(request.timeout) as left:
-            with written:
-                answer = await self._engine.query(msgspec.structs.replace(request, timeout=left))
+            answer = await self._engine.query(msgspec.structs.replace(request, timeout=left))
         return _result(answer, call.form, limit)
 
     def _instant(self, call: Call) -> QueryRequest:

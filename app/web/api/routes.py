@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -18,7 +17,6 @@ from app.fanout.apis.proxies import Proxies
 from app.fanout.fanout import Fanout
 from app.web.api.envelope import CORS, nothing
 from app.web.api.handling import Endpoint, Handler
-from app.web.api.journal import Journal
 from app.web.api.labels import Labels
 from app.web.api.language import Language
 from app.web.api.proxied import Proxied
@@ -52,15 +50,12 @@ def routes(
     :param gate: of all queries, whoever asks; None: one for these paths.
     :param features: parts of PromQL that are switched on, for `/format_query` and `/parse_query`.
     :param now: seconds since the epoch.
-    :raises ConfigError: the journal of queries cannot be written.
     """
     options = settings.query
     paths: list[_Path] = []
     if engine is not None:
         gate = gate or Gate(options.max_concurrent, registry)
-        directory = options.active_query_path
-        journal = Journal(Path(directory), options.max_concurrent, now) if directory else None
-        queries = Queries(engine, gate, options, settings.replica_labels, now, journal)
+        queries = Queries(engine, gate, options, settings.replica_labels, now)
         paths += [
             _Path("/query", BOTH, queries.instant),
             _Path("/query_range", BOTH, queries.range),

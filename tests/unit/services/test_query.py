@@ -102,7 +102,7 @@ async def test_the_clients_deadline_is_kept() -> None:
 
 async def test_a_range_has_steps() -> None:
     engine = FakeEngine(Matrix([]))
-    await ranged(engine, QueryOptions(auto_downsampling=True))
+    await ranged(engine, QueryOptions(instant_resolution=3))
     (request,) = engine.requests
     assert (request.start, request.end, request.step) == (100_000, 160_000, 15_000)
     assert request.select.max_resolution == 3000

@@ -1,8 +1,6 @@
 """Series with downsampled chunks and with native histograms."""
 
-import sys
 from collections.abc import Mapping, Sequence
-from types import ModuleType
 
 import anyio
 import numpy as np
@@ -16,6 +14,7 @@ from app.engine.histogram.model import FloatHistogram
 from app.engine.model import EvaluationError, Hints, is_stale
 from app.engine.model import Series as Found
 from app.engine.promql.ast import Matcher
+from app.engine.select import odd
 from app.engine.select.decode import decode
 from app.engine.select.fetch import Selecting
 from app.engine.select.model import SelectOptions
@@ -176,9 +175,7 @@ def histograms(monkeypatch: pytest.MonkeyPatch) -> None:
         b"one": [(1000, _histogram(1)), (2000, _histogram(2)), (2500, None)],
         b"float": [(1000, _histogram(1)), (31_000, _histogram(4))],
     }
-    module = ModuleType("app.engine.histogram.chunks")
-    module.decode_histogram_chunk = _Histograms(known).decode_histogram_chunk  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "app.engine.histogram.chunks", module)
+    monkeypatch.setattr(odd, "decode_histogram_chunk", _Histograms(known).decode_histogram_chunk)
 
 
 def _chunk(data: bytes, encoding: ChunkEncoding, begin: int, end: int) -> AggrChunk:

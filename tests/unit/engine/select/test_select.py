@@ -20,7 +20,8 @@ from app.errors import CallError, Code
 from app.fanout.metrics import FanoutMetrics
 from app.fanout.model import FanoutOptions, RequestContext
 from app.fanout.wire import warning
-from app.pb.thanos import Aggr, Series, SeriesRequest
+from app.kernels.xxh64 import xxh64
+from app.pb.thanos import Aggr, Series, SeriesRequest, ShardInfo
 from tests.unit.engine.select import twins
 from tests.unit.engine.select.twins import Sample, answered
 from tests.unit.fanout.answers import FakeChannel, FakeEndpoints, batch, view
@@ -233,6 +234,15 @@ def test_limits_fail_the_query() -> None:
     assert len(_select(endpoint, options=SelectOptions(series_limit=2, samples_limit=360)).table) == 2
 
 
+def test_labels_that_would_fill_the_memory_once_they_are_columns_are_refused() -> None:
+    wide = answered({f"label_{number}": "v" for number in range(2000)}, FIRST)
+    many = [answered(A | {"n": str(number)}, FIRST) for number in range(2000)]
+    endpoint = _endpoint(0, batch(wide), batch(*many))
+    with pytest.raises(CallError, match="more than 20000000 bytes of memory") as raised:
+        _select(endpoint, memory_limit=20_000_000)
+    assert raised.value.code is Code.RESOURCE_EXHAUSTED
+
+
 def test_store_matchers_choose_by_address() -> None:
     views = [_endpoint(0, batch(answered(A, FIRST))), _endpoint(1, batch(answered(B, FIRST)))]
     got = _select(*views, options=SelectOptions(store_matchers=('{__address__=~"s[02]:1"}',)))
@@ -241,6 +251,25 @@ def test_store_matchers_choose_by_address() -> None:
     assert len(got.table) == 0
     with pytest.raises(CallError, match="store matcher"):
         store_matchers(["{"])
+
+
+def test_a_shard_is_what_is_left_where_endpoints_send_all() -> None:
+    answer = batch(*(answered(A | {"n": str(number)}, FIRST) for number in range(20)))
+    every = _samples(_select(_endpoint(0, answer)))
+    for by, labels in ((True, ["n"]), (False, ["job"])):
+        shards = []
+        for index in range(3):
+            info = ShardInfo(shard_index=index, total_shards=3, by=by, labels=labels)
+            shards.append(
+                _samples(_select(_endpoint(0, answer), options=SelectOptions(shard_info=bytes(info))))
+            )
+        assert sum(len(shard) for shard in shards) == 20
+        assert all(shards)
+        assert {labels: found for shard in shards for labels, found in shard.items()} == every
+    single = batch(answered({"n": "7"}, FIRST))
+    wanted = int(xxh64(np.frombuffer(bytearray(b"n\xff7\xff"), np.uint8), 0, 4)) % 5
+    info = ShardInfo(shard_index=wanted, total_shards=5, by=True, labels=["n"])
+    assert len(_select(_endpoint(0, single), options=SelectOptions(shard_info=bytes(info))).table) == 1
 
 
 def test_more_than_first_fits_is_taken_in() -> None:
