@@ -112,7 +112,7 @@ def run(threads: int, series: int = SERIES, runs: int = 5) -> list[tuple[str, fl
         results.append((name, _median(lambda text=text: evaluated(text), runs) * 1e3, "ms"))  # type: ignore[misc]
     found, query = evaluated(QUERIES["rate 5m"])
     points = len(found) * found.steps.count  # type: ignore[arg-type, attr-defined]
-    seconds = _median(lambda: [len(part) for part in write_json(found, query)], runs)  # type: ignore[arg-type]
+    seconds = _median(lambda: [len(part) for part in write_json(found, query, workers)], runs)  # type: ignore[arg-type]
     results.append(("JSON of rate 5m", seconds / points * 1e9, "ns a point"))
     workers.close()
     return results

@@ -2,18 +2,22 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.engine.fast.grid import Grid
 from app.engine.fast.labels import Texts
+from app.engine.fast.workers import Workers, shared
 from app.engine.kernels.numbers import LONGEST, write_float
 from app.engine.kernels.result_json import write_rows, write_times
 from app.engine.model import Matrix, Query, Row, Sample, Scalar, Vector
 
 _BLOCK = 1 << 18
 """Bytes of JSON at a time."""
+_PART_POINTS = 1 << 15
+"""Of the rows that one task writes: about a megabyte."""
 _LONGEST_TIME = 32
 _ESCAPED = re.compile(r'[\x00-\x1f"\\]')
 _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -44,30 +48,59 @@ def to_value(found: Grid | Scalar, query: Query) -> Matrix | Vector | Scalar:
     return Matrix(rows)
 
 
-def write_json(found: Grid | Scalar, query: Query) -> Iterator[bytes]:
-    """The ``result`` of the HTTP API, in parts of a quarter of a megabyte; numbers as Prometheus's."""
+def write_json(found: Grid | Scalar, query: Query, workers: Workers | None = None) -> Iterator[bytes]:
+    """The ``result`` of the HTTP API, in parts of a few hundred kilobytes; numbers as Prometheus's.
+
+    :param workers: the threads that write; those of the process unless given.
+    """
     if isinstance(found, Scalar):
         yield _scalar(found)
         return
     grid = found.compact()
-    single = is_instant(query)
-    order = np.arange(len(grid)) if single else grid.labels.order()
-    times, time_starts = _times(grid)
-    names, ids = grid.labels.names, grid.labels.matrix()
-    texts, text_starts, name_ids, ids = _texts(grid.labels.texts, names, ids)
-    state = np.array([0, -1, 0], np.int64)
-    out = np.empty(_BLOCK, np.uint8)
-    bits, present = np.ascontiguousarray(grid.values).view(np.uint64), grid.present.view(np.uint8)
+    writing = _Writing(grid, is_instant(query))
+    rows = max(1, _PART_POINTS // grid.steps.count)
     yield b"["
-    while state[0] < len(order):
-        written = write_rows(
-            order, bits, present, name_ids, ids, texts, text_starts, times, time_starts, single, state, out
-        )
-        if not written:
-            out = np.empty(2 * out.size, np.uint8)  # for labels longer than any that were met so far
-            continue
-        yield out[:written].tobytes()
+    parts = (workers or shared()).in_order(
+        -(-len(grid) // rows), lambda part: writing.rows(part * rows, (part + 1) * rows)
+    )
+    with closing(parts):
+        for part in parts:
+            yield from part
     yield b"]"
+
+
+class _Writing:
+    """Immutable; all that the kernel is told about a grid."""
+
+    def __init__(self, grid: Grid, single: bool) -> None:
+        self._order = np.arange(len(grid)) if single else grid.labels.order()
+        names, ids = grid.labels.names, grid.labels.matrix()
+        texts, text_starts, name_ids, ids = _texts(grid.labels.texts, names, ids)
+        values = np.ascontiguousarray(grid.values)
+        self._columns = (
+            values.view(np.uint64),
+            grid.present.view(np.uint8),
+            name_ids,
+            ids,
+            texts,
+            text_starts,
+        )
+        self._times = _times(grid)
+        self._single = single
+
+    def rows(self, first: int, last: int) -> list[bytes]:
+        """Elements of the result, with the comma that sets them apart from those before."""
+        state = np.array([first, -1, 0], np.int64)
+        limit = min(last, len(self._order))
+        out = np.empty(_BLOCK, np.uint8)
+        written: list[bytes] = []
+        while state[0] < limit:
+            size = write_rows(self._order, limit, *self._columns, *self._times, self._single, state, out)
+            if size:
+                written.append(out[:size].tobytes())
+            else:
+                out = np.empty(2 * out.size, np.uint8)  # for labels longer than any that were met so far
+        return written
 
 
 def _times(grid: Grid) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -1,5 +1,6 @@
 """Selectors and functions of range vectors: series as they are, through a kernel, to rows or groups."""
 
+from contextlib import closing
 from typing import Protocol
 
 import msgspec
@@ -238,14 +239,13 @@ def summed_blocks(
         source.run(window, number * block, values, present, context.cancel)
         return values, present
 
-    def take(number: int, made: tuple[Values, NDArray[np.uint8]]) -> None:
-        values, present = made
-        part = slice(number * block, number * block + len(values))
-        filled[part] = present.any(axis=1)
-        totals.add(values, present, groups[part], (0, steps), context.cancel)
-        if len(values) == block:
-            spare.append(made)
-
-    context.workers.in_order(-(-size // block), task, take)
+    with closing(context.workers.in_order(-(-size // block), task)) as blocks:
+        for number, made in enumerate(blocks):
+            values, present = made
+            part = slice(number * block, number * block + len(values))
+            filled[part] = present.any(axis=1)
+            totals.add(values, present, groups[part], (0, steps), context.cancel)
+            if len(values) == block:
+                spare.append(made)
     context.check()
     return filled

@@ -1,7 +1,7 @@
 """Threads for kernels, which run without the interpreter's lock."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import TypeVar
@@ -21,25 +21,25 @@ class Workers:
 
     def each(self, count: int, task: Callable[[int], None]) -> None:
         """Run tasks 0 to `count` in any order, and wait for all of them."""
-        self.in_order(count, task, lambda _number, _result: None)
+        for _ in self.in_order(count, task):
+            pass
 
-    def in_order(self, count: int, task: Callable[[int], T], take: Callable[[int, T], None]) -> None:
-        """Run tasks 0 to `count`; the caller takes their results one by one, in order.
+    def in_order(self, count: int, task: Callable[[int], T]) -> Generator[T]:
+        """Run tasks 0 to `count`, and hand out their results in order.
 
-        No more than two results a thread are held at a time.
+        No more than two results a thread are held at a time. The iterator must be exhausted or closed.
         """
         if self._pool is None or count < 2:
-            for number in range(count):
-                take(number, task(number))
+            yield from map(task, range(count))
             return
         waiting: list[Future[T]] = []
         begun = 0
         try:
-            for number in range(count):
+            for _ in range(count):
                 while begun < count and len(waiting) < 2 * self.threads:
                     waiting.append(self._pool.submit(task, begun))
                     begun += 1
-                take(number, waiting.pop(0).result())
+                yield waiting.pop(0).result()
         finally:
             for left in waiting:  # they write to memory that the caller is about to give up
                 left.cancel() or left.exception()

@@ -13,7 +13,9 @@ LONGEST = 25
 """Bytes of the longest number: ``-`` 17 digits, a point and ``0.00000`` or ``e-308``."""
 _LEAST = -292
 _LOW_63 = np.uint64((1 << 63) - 1)
-_TEN = np.uint64(10)
+_TEN, _HUNDRED = np.uint64(10), np.uint64(100)
+_TENS = np.array([10**power for power in range(20)], np.uint64)
+_PAIRS = np.frombuffer(b"".join(b"%02d" % pair for pair in range(100)), np.uint8)
 _HIDDEN = np.uint64(1 << 52)
 
 
@@ -90,21 +92,37 @@ def shortest(bits):
     return digits if nearer else following, power
 
 
+@inlined
+def _size(number):
+    """How many digits a number has; 1 for 0."""
+    size = 1
+    if number >= _TENS[9]:  # most fractions have 15 digits and more
+        size = 10
+    while size < 20 and number >= _TENS[size]:
+        size += 1
+    return size
+
+
+@inlined
+def _write_padded(out, at, number, size):
+    """Exactly `size` digits of a number that has no more; the position behind them."""
+    place = at + size
+    while place - at >= 2:
+        quotient = number // _HUNDRED
+        pair = np.int64(number - quotient * _HUNDRED) << 1
+        place -= 2
+        out[place] = _PAIRS[pair]
+        out[place + 1] = _PAIRS[pair + 1]
+        number = quotient
+    if place > at:
+        out[at] = np.uint8(number) + np.uint8(48)
+    return at + size
+
+
 @kernel
 def write_whole(out, at, number):
     """A whole number, not negative; the position behind it."""
-    size = 1
-    limit = _TEN
-    while size < 20 and number >= limit:
-        size += 1
-        limit *= _TEN
-    place = at + size
-    while place > at:
-        place -= 1
-        quotient = number // _TEN
-        out[place] = np.uint8(number - quotient * _TEN) + np.uint8(48)
-        number = quotient
-    return at + size
+    return _write_padded(out, at, number, _size(number))
 
 
 @kernel
@@ -125,42 +143,33 @@ def _write_digits(out, at, digits, power):
     while digits % _TEN == 0:
         digits //= _TEN
         power += 1
-    if power >= 0 and power <= 5:  # most often a whole number
-        start = at
-        at = write_whole(out, at, digits)
-        if at - start + power <= 21:
-            for _ in range(power):
-                out[at] = 48
-                at += 1
-            return at
-        at = start
-    end = write_whole(out, at, digits)
-    size = end - at
+    size = _size(digits)
     point = size + power  # where the decimal point is, counted from the first digit
     if point - 1 < -6 or point - 1 >= 21:
+        first = digits // _TENS[size - 1]
+        at = _write_padded(out, at, first, 1)
         if size > 1:
-            for place in range(end, at + 1, -1):
-                out[place] = out[place - 1]
-            out[at + 1] = 46
-            end += 1
-        return _write_exponent(out, end, point - 1)
+            out[at] = 46
+            at = _write_padded(out, at + 1, digits - first * _TENS[size - 1], size - 1)
+        return _write_exponent(out, at, point - 1)
     if point <= 0:
-        shift = 2 - point
-        for place in range(end - 1, at - 1, -1):
-            out[place + shift] = out[place]
         out[at] = 48
         out[at + 1] = 46
-        for place in range(at + 2, at + shift):
-            out[place] = 48
-        return end + shift
-    if point >= size:
-        for place in range(end, at + point):
-            out[place] = 48
-        return at + point
-    for place in range(end, at + point, -1):
-        out[place] = out[place - 1]
-    out[at + point] = 46
-    return end + 1
+        at += 2
+        for _ in range(-point):
+            out[at] = 48
+            at += 1
+        return _write_padded(out, at, digits, size)
+    if power >= 0:
+        at = _write_padded(out, at, digits, size)
+        for _ in range(power):
+            out[at] = 48
+            at += 1
+        return at
+    whole = digits // _TENS[-power]
+    at = _write_padded(out, at, whole, point)
+    out[at] = 46
+    return _write_padded(out, at + 1, digits - whole * _TENS[-power], -power)
 
 
 @kernel

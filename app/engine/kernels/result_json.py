@@ -83,10 +83,13 @@ def write_times(times, out, starts):
 
 
 @kernel
-def write_rows(order, bits, present, names, ids, texts, text_starts, times, time_starts, single, state, out):
+def write_rows(
+    order, limit, bits, present, names, ids, texts, text_starts, times, time_starts, single, state, out
+):
     """Write as many points as there is room for, going on where the last call stopped.
 
     :param order: (rows,) int64, which rows and in which order; each has at least one value.
+    :param limit: how many of `order` are to be written.
     :param bits: (series, steps) uint64, the values; undefined where `present` (uint8) is 0.
     :param names: (columns,) int32 and `ids` (series, columns) int32: labels, as positions in `texts`;
         0: none.
@@ -98,7 +101,7 @@ def write_rows(order, bits, present, names, ids, texts, text_starts, times, time
     :return: bytes written; 0 with rows left means that `out` is too small for the labels of the next.
     """
     at = 0
-    while state[0] < order.size:
+    while state[0] < limit:
         row = order[state[0]]
         if state[1] < 0:
             if at + _head_size(names, ids[row], text_starts) > out.size:

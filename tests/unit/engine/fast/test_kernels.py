@@ -220,6 +220,7 @@ def test_quantiles(matrix: _Matrix, rank: list[float]) -> None:
             _same(out[group, step], wanted, filled[group, step])
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=True), min_size=30, max_size=200), st.floats(0, 1))
 def test_quantiles_of_many(values: list[float], rank: float) -> None:
     rows = np.array(values)[:, None]
@@ -251,6 +252,7 @@ def test_bucket_quantiles(buckets: list[tuple[float, float]], rank: float) -> No
     assert bool(forced[0, 0]) == repaired
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 2), st.integers(0, 1)), max_size=60))
 def test_equal_rows(rows: list[tuple[int, int, int]]) -> None:
     groups, count = numbered(np.array(rows, np.int32).reshape(-1, 3))
@@ -325,8 +327,8 @@ def test_rows_of_json(matrix: _Matrix, room: int, single: bool) -> None:
     result = b"["
     while state[0] < len(order):
         size = write_rows(
-            order, bits, np.ascontiguousarray(present).view(np.uint8), names, ids, content, text_starts,
-            written, time_starts, single, state, out,
+            order, len(order), bits, np.ascontiguousarray(present).view(np.uint8), names, ids, content,
+            text_starts, written, time_starts, single, state, out,
         )  # fmt: skip
         assert size
         result += out[:size].tobytes()

@@ -90,6 +90,11 @@ def go_float(value: float) -> str:
     return f"{sign}{digits[0]}{'.' + rest if rest else ''}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
 
 
+def root(value: float) -> float:
+    """Rounding makes variances of huge values negative."""
+    return math.sqrt(value) if value >= 0 else math.nan
+
+
 # -- windows
 
 
@@ -192,7 +197,7 @@ def of_window(
         over_time.AVERAGE: lambda: mean(values),
         over_time.MIN: lambda: _extreme(values, lambda now, best: now < best),
         over_time.MAX: lambda: _extreme(values, lambda now, best: now > best),
-        statistics.DEVIATION: lambda: math.sqrt(variance(values)),
+        statistics.DEVIATION: lambda: root(variance(values)),
         statistics.VARIANCE: lambda: variance(values),
         statistics.QUANTILE: lambda: quantile(parameter, values),
         statistics.DERIVATIVE: lambda: regression(window, window[0][0])[0],
@@ -229,7 +234,7 @@ def aggregated(operator: int, values: Sequence[float]) -> float:
         average += delta / count
         total += delta * (value - average)
     spread = total / len(values)
-    return math.sqrt(spread) if operator == aggregate.DEVIATION else spread
+    return root(spread) if operator == aggregate.DEVIATION else spread
 
 
 def chosen(values: Sequence[float], most: int, down: bool) -> list[int]:
