@@ -52,6 +52,12 @@ def serving(status: int, answer: bytes) -> Iterator[Server]:
             thread.join()
 
 
+@pytest.fixture(autouse=True)
+def logs_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command sets up the logs of its process, which here is that of all tests."""
+    monkeypatch.setattr("app.terminal.main.logs.configure", lambda *_: None)
+
+
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, ["promql", *arguments])
 
