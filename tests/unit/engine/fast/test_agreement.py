@@ -1,15 +1,12 @@
 """Generated data and all kinds of queries: the fast path and the reference evaluator agree."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.engine.model import STALE, Labels, Query, Series, labels_of
-from app.engine.prepare import selects
-from app.engine.promql.ast import Matcher
+from tests.harness.stored import Stored
 from tests.unit.engine.fast.agreement import check
 
 _STEP = 15_000
@@ -21,21 +18,6 @@ WINDOW_FUNCTIONS = (
 ).split()
 AGGREGATIONS = "sum avg min max count group stddev stdvar".split()
 OPERATORS = "+ - * / % ^ atan2 == != < <= > >=".split()
-
-
-class Stored:
-    """A `Storage` of a few series."""
-
-    def __init__(self, series: Sequence[Series]) -> None:
-        self._series = sorted(series, key=lambda each: each.labels)
-
-    def select(self, matchers: Sequence[Matcher], start: int, end: int) -> Sequence[Series]:
-        found = []
-        for each in self._series:
-            if selects(matchers, dict(each.labels)):
-                chosen = (each.times >= start) & (each.times <= end)
-                found.append(Series(each.labels, each.times[chosen], each.values[chosen]))
-        return [each for each in found if len(each.times)]
 
 
 _values = st.one_of(
