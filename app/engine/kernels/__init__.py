@@ -5,6 +5,9 @@ tests.
 """
 
 from app.engine.kernels.aggregates import count_aggregates, decode_aggregates, find_members
+from app.engine.kernels.histogram_layouts import LAYOUT_COLUMNS
+from app.engine.kernels.histograms import A_FLOAT, A_MARKER, decode_histograms, measure_histograms
+from app.engine.kernels.histograms import SIZES as HISTOGRAM_SIZES
 from app.engine.kernels.labels import (
     fill_columns,
     group_series,
@@ -53,13 +56,17 @@ from app.engine.kernels.xor import PADDING, decode_chunk, sample_count
 
 __all__ = [
     "AVERAGE",
+    "A_FLOAT",
+    "A_MARKER",
     "CANCELLED",
     "CHAIN",
     "CHUNK_COLUMNS",
     "COUNT",
     "COUNTER",
     "FARTHEST",
+    "HISTOGRAM_SIZES",
     "KIND",
+    "LAYOUT_COLUMNS",
     "LENGTH",
     "MALFORMED",
     "MAX",
@@ -88,6 +95,7 @@ __all__ = [
     "count_samples",
     "decode_aggregates",
     "decode_chunk",
+    "decode_histograms",
     "decode_lane",
     "decode_rows",
     "decode_series",
@@ -95,6 +103,7 @@ __all__ = [
     "find_members",
     "group_series",
     "intern",
+    "measure_histograms",
     "penalty_merge",
     "rank_pairs",
     "read_series",

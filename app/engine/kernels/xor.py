@@ -24,7 +24,7 @@ _ALL_FOUR = np.uint64(15 << 60)
 
 
 @kernel
-def _take(data, bit, width):
+def take(data, bit, width):
     """`width` bits, 1 to 64, at position `bit`, as uint64."""
     byte = bit >> 3
     shift = np.uint64(bit & 7)
@@ -51,7 +51,7 @@ def _change(data, word, bit):
     if word < _ALL_FOUR:
         change = np.int64((word << np.uint64(4)) >> np.uint64(44))
         return change - (1 << 20) if change > 1 << 19 else change, bit + 24
-    return np.int64(_take(data, bit + 4, 64)), bit + 68
+    return np.int64(take(data, bit + 4, 64)), bit + 68
 
 
 @kernel
@@ -140,7 +140,7 @@ def decode_chunk(data, at, length, last, end, repeated, times, bits, out):
                 bit += 11
                 word <<= np.uint64(13)
             if width > _VALID:
-                word = _take(data, bit, width) << np.uint64(64 - width)
+                word = take(data, bit, width) << np.uint64(64 - width)
             value ^= word >> np.uint64(64 - width) << trailing
             bit += width
         if bit > limit:

@@ -1,6 +1,6 @@
 """Series that are not made of plain XOR chunks alone: downsampled aggregates and native histograms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import reduce
 
 import msgspec
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from app.engine import kernels
 from app.engine.histogram.arithmetic import div
 from app.engine.histogram.chunks import decode_histogram_chunk
+from app.engine.histogram.columns import Columns, HistogramColumns, Layout, columns_of
 from app.engine.histogram.model import FloatHistogram
 from app.engine.model import STALE, EvaluationError, Labels, Series
 from app.engine.select.intake import Bytes, Offsets
@@ -49,22 +50,25 @@ class OddLane(msgspec.Struct, frozen=True):
 class _Samples(msgspec.Struct, frozen=True):
     """As in a Series.
 
-    :param marked: positions of histograms' staleness markers, which are no floats either.
+    :param rows: (samples,) int64, the histogram of each sample in `columns`, or what it is instead; empty
+        where all are floats.
     """
 
     times: Offsets
     values: Floats
-    histograms: Mapping[int, FloatHistogram] = {}
-    marked: frozenset[int] = frozenset()
+    rows: Offsets = np.empty(0, np.int64)
+    columns: Columns | None = None
 
     @property
     def floats(self) -> Bytes:
-        """0 at histograms; empty where there are none, as `penalty_merge` wants it."""
-        if not self.histograms and not self.marked:
-            return np.empty(0, np.uint8)
-        found: Bytes = np.ones(len(self.times), np.uint8)
-        found[[*self.histograms, *self.marked]] = 0
-        return found
+        """0 at histograms and their markers; empty where there are none, as `penalty_merge` wants it."""
+        return np.asarray(self.rows == kernels.A_FLOAT).astype(np.uint8)
+
+    def mixed(self) -> tuple[Offsets, Columns]:
+        """The rows also where all are floats."""
+        if self.columns is None:
+            return np.full(len(self.times), kernels.A_FLOAT, np.int64), columns_of([])
+        return self.rows, self.columns
 
 
 def decode_odd(data: Bytes, lanes: Sequence[OddLane], labels: Labels, purpose: Purpose) -> Series:
@@ -80,7 +84,9 @@ def decode_odd(data: Bytes, lanes: Sequence[OddLane], labels: Labels, purpose: P
     if len(found) > 1 and purpose.counter and not purpose.chain:
         found = [_without_resets(samples) for samples in found]
     merged = reduce(lambda a, b: _merged(a, b, purpose), found)
-    return Series(labels, merged.times, merged.values, merged.histograms)
+    if merged.columns is None:
+        return Series(labels, merged.times, merged.values)
+    return Series(labels, merged.times, merged.values, HistogramColumns(merged.rows, merged.columns))
 
 
 def _lane(data: Bytes, lane: OddLane, purpose: Purpose) -> _Samples:
@@ -89,7 +95,7 @@ def _lane(data: Bytes, lane: OddLane, purpose: Purpose) -> _Samples:
     members: Offsets = np.empty((kernels.MEMBERS, 3), np.int64)
     room = int(kernels.count_aggregates(data, lane.kind, lane.offset, lane.length, members))
     if room == kernels.NOT_FLOATS:
-        return _mixed_lane(data, lane, wanted, purpose)
+        return read_histograms(data, lane, purpose) or _lane_of_objects(data, lane, wanted, purpose)
     if room < 0:
         raise ValueError("it is malformed")
     times, values = np.empty(room, np.int64), np.empty(room, np.float64)
@@ -123,8 +129,57 @@ _Sample = tuple[int, float | FloatHistogram | None]
 """None: a histogram's staleness marker."""
 
 
-def _mixed_lane(data: Bytes, lane: OddLane, wanted: int, purpose: Purpose) -> _Samples:
-    """A lane with histograms, chunk by chunk."""
+def read_histograms(data: Bytes, lane: OddLane, purpose: Purpose) -> _Samples | None:
+    """A lane with histograms; None: it is not for kernels, being downsampled or malformed for example."""
+    arrays = data, lane.kind, lane.offset, lane.length
+    members: Offsets = np.empty((kernels.MEMBERS, 3), np.int64)
+    sizes: Offsets = np.empty(kernels.HISTOGRAM_SIZES, np.int64)
+    if kernels.measure_histograms(*arrays, members, sizes) < 0:
+        return None
+    samples, rows, buckets, layouts, indexes, limits, widest = sizes.tolist()
+    state: Offsets = np.empty((3, widest + 3), np.int64)
+    tables: Offsets = np.empty((layouts, kernels.LAYOUT_COLUMNS), np.int64)
+    of_layouts = np.empty(layouts), np.empty(indexes, np.int64), np.empty(limits)
+    times, values, places = np.empty(samples, np.int64), np.empty(samples), np.empty(samples, np.int64)
+    numbers: Offsets = np.empty((rows, 3), np.int64)
+    counts, heights = np.empty((rows, 3)), np.empty(buckets)
+    code = kernels.decode_histograms(
+        *arrays, purpose.start, purpose.end, members, state, tables, *of_layouts, times, values, places,
+        numbers, counts, heights, sizes,
+    )  # fmt: skip
+    if code < 0:
+        return None
+    samples, rows, buckets, layouts = sizes[:4].tolist()
+    columns = Columns(
+        tuple(
+            _layout(row, float(of_layouts[0][at]), *of_layouts[1:]) for at, row in enumerate(tables[:layouts])
+        ),
+        layout=numbers[:rows, 0].copy(),
+        hint=numbers[:rows, 2].copy(),
+        first=numbers[:rows, 1].copy(),
+        numbers=_fitting(counts, rows),
+        buckets=_fitting(heights, buckets),
+    )
+    return _Samples(times[:samples], values[:samples], places[:samples], columns)
+
+
+def _fitting(array: Floats, used: int) -> Floats:
+    """The part that is used, which should not hold on to room for very much more."""
+    return array[:used].copy() if 4 * used < 3 * len(array) else array[:used]
+
+
+def _layout(row: Offsets, threshold: float, indexes: Offsets, limits: Floats) -> Layout:
+    schema, positive, negative, bounds, first, bound = row.tolist()
+    own: list[int] = indexes[first : first + positive + negative].tolist()
+    custom = tuple(limits[bound : bound + bounds].tolist())
+    return Layout(schema, threshold, tuple(own[:positive]), tuple(own[positive:]), custom)
+
+
+def _lane_of_objects(data: Bytes, lane: OddLane, wanted: int, purpose: Purpose) -> _Samples:
+    """A lane with histograms, chunk by chunk and sample by sample.
+
+    :raises ValueError: a chunk cannot be read.
+    """
     kept: list[_Sample] = []
     last = purpose.start - 1
     for kind, offset, length in zip(
@@ -142,14 +197,16 @@ def _mixed_lane(data: Bytes, lane: OddLane, wanted: int, purpose: Purpose) -> _S
 
 
 def _arranged(samples: Sequence[_Sample]) -> _Samples:
-    histograms = {at: value for at, (_, value) in enumerate(samples) if isinstance(value, FloatHistogram)}
-    marked = frozenset(at for at, (_, value) in enumerate(samples) if value is None)
+    histograms = [value for _, value in samples if isinstance(value, FloatHistogram)]
     values = [
         value.sum if isinstance(value, FloatHistogram) else STALE if value is None else value
         for _, value in samples
     ]
+    rows = np.full(len(samples), kernels.A_FLOAT, np.int64)
+    rows[[value is None for _, value in samples]] = kernels.A_MARKER
+    rows[[isinstance(value, FloatHistogram) for _, value in samples]] = np.arange(len(histograms))
     times = np.array([time for time, _ in samples], np.int64)
-    return _Samples(times, np.array(values, np.float64), histograms, marked)
+    return _Samples(times, np.array(values, np.float64), rows, columns_of(histograms))
 
 
 def _aggregate(data: Bytes, offset: int, length: int, wanted: int) -> Sequence[_Sample]:
@@ -207,16 +264,18 @@ def _payload(data: Bytes, encoding: int, start: int, end: int) -> Sequence[_Samp
 
 def _without_resets(samples: _Samples) -> _Samples:
     """Floats as running totals without NaNs; histograms as they are."""
-    other = sorted({*samples.histograms, *samples.marked})
-    are_floats = np.ones(len(samples.times), np.bool_)
-    are_floats[other] = False
+    rows, columns = samples.mixed()
+    are_floats = rows == kernels.A_FLOAT
     times, values = samples.times[are_floats], samples.values[are_floats]
     count = int(kernels.remove_resets(times, values, len(times)))
-    if not other:
+    if samples.columns is None:
         return _Samples(times[:count], values[:count])
-    found: list[_Sample] = list(zip(times[:count].tolist(), values[:count].tolist(), strict=True))
-    found += [(int(samples.times[at]), samples.histograms.get(at)) for at in other]
-    return _arranged(sorted(found, key=lambda sample: sample[0]))
+    other = ~are_floats
+    times = np.concatenate([times[:count], samples.times[other]])
+    values = np.concatenate([values[:count], samples.values[other]])
+    rows = np.concatenate([np.full(count, kernels.A_FLOAT), rows[other]])
+    order = np.argsort(times, kind="stable")
+    return _Samples(times[order], values[order], rows[order], columns)
 
 
 def _merged(a: _Samples, b: _Samples, purpose: Purpose) -> _Samples:
@@ -228,12 +287,11 @@ def _merged(a: _Samples, b: _Samples, purpose: Purpose) -> _Samples:
         count = int(kernels.chain_merge(*one, times, values, picks))
     else:
         count = int(kernels.penalty_merge(*one, purpose.counter, a.floats, b.floats, times, values, picks))
-    histograms, marked = {}, set()
-    if len(a.floats) or len(b.floats):
-        for at, pick in enumerate(picks[:count].tolist()):
-            side, position = (a, pick) if pick >= 0 else (b, ~pick)
-            if position in side.histograms:
-                histograms[at] = side.histograms[position]
-            elif position in side.marked:
-                marked.add(at)
-    return _Samples(times[:count], values[:count], histograms, frozenset(marked))
+    if a.columns is None and b.columns is None:
+        return _Samples(times[:count], values[:count])
+    (rows, columns), (others, theirs) = a.mixed(), b.mixed()
+    shifted = np.where(others >= 0, others + len(columns), others)
+    picked = picks[:count]
+    # A pick of b is written as its complement: so they stand behind those of a, from the end.
+    rows = np.concatenate([rows, shifted[::-1]])[picked]
+    return _Samples(times[:count], values[:count], rows, columns.beside(theirs))

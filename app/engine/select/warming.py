@@ -8,7 +8,7 @@ from app.engine.select.asking import COUNTERS, aggregates
 from app.engine.select.assembling import assemble
 from app.engine.select.decode import decode
 from app.engine.select.intake import Intake
-from app.engine.select.odd import Purpose
+from app.engine.select.odd import OddLane, Purpose, read_histograms
 from app.fanout.wire import field, framed
 
 # One sample: 1.0 at time 0.
@@ -45,3 +45,5 @@ def _compile_rare_ones() -> None:
     kernels.sample_count(data, 0, len(_CHUNK))
     kernels.decode_chunk(data, 0, len(_CHUNK), -1, 9, True, times, bits, 0)
     kernels.find_members(data, 0, 0, np.empty((kernels.MEMBERS, 3), np.int64))
+    none = np.empty(0, np.int64)
+    read_histograms(data, OddLane(none, none, none), Purpose(0, 9))
