@@ -32,6 +32,7 @@ from app.fanout.apis.proxies import Proxies
 from app.fanout.fanout import Fanout
 from app.fanout.metrics import FanoutMetrics
 from app.fanout.model import FanoutOptions
+from app.fanout.tsdb_selector import TsdbSelector
 from app.lifecycle import Environment, run_server
 from app.readiness import Readiness
 from app.rpc.balanced import BalancedChannel
@@ -110,7 +111,9 @@ class Querier:
             lookups=self._lookups,
         )
         self._reload = self._endpoints_reload(registry)
+        self._tsdb_selector = TsdbSelector(settings.relabel_rules)
         options = FanoutOptions(
+            tsdb_selector=self._tsdb_selector,
             selector_labels=settings.selector_labels,
             replica_labels=settings.replica_labels,
             missing_endpoints=settings.missing_endpoints,
@@ -133,7 +136,11 @@ class Querier:
         self.services = [
             store.Store(fanout, scopes).service(),
             info.Info(
-                self.endpoints, settings.selector_labels, lambda: self.readiness.ready, scopes
+                self.endpoints,
+                settings.selector_labels,
+                lambda: self.readiness.ready,
+                scopes,
+                self._tsdb_selector,
             ).service(),
             query.Query(self.engine, gate, settings.query, settings.replica_labels, scopes=scopes).service(),
             *api_services(apis, scopes),
@@ -207,7 +214,11 @@ class Querier:
     ) -> Sequence[Route]:
         http = self.settings.http
         stores = stores_route(
-            self.snapshot, self.tls_status, hide_tls=http.hide_tls, prefix=http.route_prefix
+            self.snapshot,
+            self.tls_status,
+            hide_tls=http.hide_tls,
+            prefix=http.route_prefix,
+            tsdb_selector=self._tsdb_selector,
         )
         features = features_of(self.settings.query.features)
         # The first that matches answers, and `routes` ends with one for all that is not known.

@@ -83,11 +83,6 @@ DEVIATIONS: dict[str, Sequence[Deviation]] = {
             "--query.telemetry.request-series-seconds-quantiles",
         ),
         *_no_ops("series are merged as they arrive", "--grpc.proxy-strategy"),
-        *_refused(
-            "endpoints are not relabeled here, and more of them would be asked than is meant",
-            "--selector.relabel-config",
-            "--selector.relabel-config-file",
-        ),
     ],
     "sidecar": [
         *_BOTH,

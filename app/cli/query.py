@@ -238,6 +238,21 @@ _QUERY = options(
         metavar='NAME="VALUE"',
         help="The querier's own labels, announced to queriers above. Repeatable.",
     ),
+    option(
+        "selector_relabel_config",
+        "--selector.relabel-config",
+        metavar="CONTENT",
+        default="",
+        help="Relabeling rules (keep, drop, hashmod) that choose by external labels which data of the"
+        " endpoints is asked for. $(NAME) is the environment's.",
+    ),
+    option(
+        "selector_relabel_config_file",
+        "--selector.relabel-config-file",
+        metavar="FILE",
+        default="",
+        help="The same in a file, which is read at start.",
+    ),
     many(
         "query_conn_metric_label",
         "--query.conn-metric.label",

@@ -2,9 +2,8 @@
 
 import re
 
-import re2
-
 from app.config.client_tls import is_identity
+from app.config.expressions import expression
 from app.config.model import IdentityMatchers, MatcherText
 from app.config.selector_labels import unquoted
 
@@ -60,10 +59,7 @@ def _check(matcher: MatcherText, identity: str) -> None:
         raise ValueError(f"{identity}: a label without name")
     if operator not in ("=~", "!~"):
         return
-    options = re2.Options()
-    options.dot_nl = True
-    options.log_errors = False
     try:
-        re2.compile(value, options)
-    except re2.error as error:
-        raise ValueError(f"{identity}: {name}: {value!r} is not a regular expression: {error}") from None
+        expression(value)
+    except ValueError as error:
+        raise ValueError(f"{identity}: {name}: {error}") from None

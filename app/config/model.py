@@ -127,6 +127,25 @@ class IdentityMatchers(msgspec.Struct, frozen=True):
     matchers: tuple[MatcherText, ...]
 
 
+RelabelAction = Literal["keep", "drop", "hashmod"]
+
+
+class RelabelRule(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule.
+
+    :param source_labels: whose values, an absent label's being "", are put together with `separator`.
+    :param regex: what `keep` and `drop` match all of that against; RE2's, a dot matches a newline too.
+    :param modulus: of the hash that `hashmod` writes into `target_label`; at least 1 there.
+    """
+
+    action: RelabelAction
+    source_labels: tuple[str, ...] = ()
+    separator: str = ";"
+    regex: str = "(.*)"
+    modulus: int = 0
+    target_label: str = ""
+
+
 class GrpcServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The gRPC listener.
 
@@ -211,6 +230,7 @@ class QuerySettings(ServerSettings, frozen=True, kw_only=True):
     :param info_timeout: seconds of one Info call.
     :param info_interval: seconds between two Info calls.
     :param selector_labels: the querier's own labels, sorted by name.
+    :param relabel_rules: which label sets of the endpoints are asked.
     :param replica_labels: labels that tell replicas apart.
     :param connection_labels: labels of the metric of connections.
     :param client_max_message_size: bytes of one message from an endpoint; Thanos's default is 2^31-1.
@@ -237,6 +257,7 @@ class QuerySettings(ServerSettings, frozen=True, kw_only=True):
     info_timeout: float = 5.0
     info_interval: float = 5.0
     selector_labels: tuple[tuple[str, str], ...] = ()
+    relabel_rules: tuple[RelabelRule, ...] = ()
     replica_labels: tuple[str, ...] = ()
     connection_labels: tuple[str, ...] = ("external_labels", "store_type")
     missing_endpoints: MissingEndpoints = MissingEndpoints.WARN

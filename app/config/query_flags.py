@@ -14,9 +14,11 @@ from app.config.model import (
     IdentityMatchers,
     MissingEndpoints,
     QuerySettings,
+    RelabelRule,
     TlsConfig,
 )
 from app.config.promql_flags import PromqlFlags, PromqlReader
+from app.config.relabel_config import load_relabel_config
 from app.config.selector_labels import parse_selector_label
 from app.errors import ConfigError, Problem
 
@@ -63,6 +65,8 @@ class QueryFlags(PromqlFlags, frozen=True, kw_only=True):
     store_unhealthy_timeout: float = 300.0
     endpoint_info_timeout: float = 5.0
     selector_label: tuple[str, ...] = ()
+    selector_relabel_config: str = ""
+    selector_relabel_config_file: str = ""
     grpc_server_identity_matchers: tuple[str, ...] = ()
     query_replica_label: tuple[str, ...] = ()
     query_conn_metric_label: tuple[str, ...] = ()
@@ -131,7 +135,7 @@ class _Reader(PromqlReader):
         source = self._source()
         endpoints = self._endpoints(source)
         grpc, http, query = self.grpc(), self.http(), self.query_options()
-        selector_labels = self._selector_labels()
+        selector_labels, relabel_rules = self._selector_labels(), self._relabel_rules()
         identity_matchers = self._identity_matchers()
         self.not_zero("--endpoint.info-timeout", flags.endpoint_info_timeout)
         self.not_zero("--store.sd-interval", flags.store_sd_interval)
@@ -167,6 +171,7 @@ class _Reader(PromqlReader):
             unhealthy_timeout=flags.store_unhealthy_timeout,
             info_timeout=flags.endpoint_info_timeout,
             selector_labels=selector_labels,
+            relabel_rules=relabel_rules,
             connection_labels=tuple(dict.fromkeys(flags.query_conn_metric_label)) or CONNECTION_LABELS,
             # Repeated, or lists in one flag.
             replica_labels=tuple(
@@ -294,6 +299,14 @@ class _Reader(PromqlReader):
         if flags.grpc_server_identity_matchers and not flags.grpc_server_tls_client_ca:
             self.problem(flag, "no client certificates are asked for", "add --grpc-server-tls-client-ca")
         return tuple(found.values())
+
+    def _relabel_rules(self) -> tuple[RelabelRule, ...]:
+        flags = self._flags
+        try:
+            return load_relabel_config(flags.selector_relabel_config_file, flags.selector_relabel_config)
+        except ConfigError as error:
+            self.problems.extend(error.problems)
+            return ()
 
     def _selector_labels(self) -> tuple[tuple[str, str], ...]:
         found: dict[str, str] = {}

@@ -17,12 +17,14 @@ class YamlMapping(dict[object, object]):
     """A mapping that knows where it stands; not changed once it is read.
 
     :param line: of its beginning, counted from 1.
+    :ivar written: scalars as they stand in the text, which a number no longer tells: ``007``.
     """
 
     def __init__(self, line: int) -> None:
         super().__init__()
         self.line = line
         self.lines: dict[object, int] = {}
+        self.written: dict[object, str] = {}
 
     def line_of(self, key: object) -> int:
         """Of `key`, or of the beginning where there is no such key."""
@@ -83,6 +85,8 @@ class _Loader(yaml.CSafeLoader):
         yield made  # first, so that it may be referred to from within
         made.update(self.construct_mapping(node))
         made.lines = {key.value: key.start_mark.line + 1 for key, _ in node.value}
+        scalars = (pair for pair in node.value if isinstance(pair[1], yaml.ScalarNode))
+        made.written = {key.value: value.value for key, value in scalars}
 
     def located_list(self, node: yaml.SequenceNode) -> Iterator[YamlList]:
         made = YamlList(node.start_mark.line + 1)

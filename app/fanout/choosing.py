@@ -45,7 +45,8 @@ def chosen(
     warnings: Warnings,
     metrics: FanoutMetrics,
 ) -> Choice:
-    """The endpoints for a request; those that are missing are reported.
+    """The endpoints for a request, which the choice's matchers are to be added to; those that are missing are
+    reported.
 
     :param times: first and last of what is asked for, milliseconds since the epoch.
     :raises CallError: there is no endpoint at all, or one is missing, and the client wants all.
@@ -53,7 +54,12 @@ def chosen(
     if not snapshot.endpoints and warnings.abort:
         raise CallError(Code.UNAVAILABLE, "No StoreAPIs available")
     choice = choose(
-        snapshot, matchers, *times, frozenset(replica_labels), store_matchers=context.store_matchers
+        snapshot,
+        matchers,
+        *times,
+        frozenset(replica_labels),
+        store_matchers=context.store_matchers,
+        tsdb_selector=options.tsdb_selector,
     )
     metrics.asked.labels(method).observe(len(choice.asked))
     report_missing(choice, options.missing_endpoints, warnings, metrics, method)

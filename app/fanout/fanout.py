@@ -67,6 +67,7 @@ class Fanout:
                 warnings=warnings,
                 metrics=self._metrics,
             )
+            asked.matchers.extend(choice.matchers)
             asked.response_batch_size = BATCH
             forwarded = bytes(asked)
             sources = [self._series_source(view, replica_labels) for view in choice.asked]
@@ -148,6 +149,7 @@ class Fanout:
                 warnings=warnings,
                 metrics=self._metrics,
             )
+            request.matchers.extend(choice.matchers)
             forwarded = bytes(request)
             failures: list[str] = []
 

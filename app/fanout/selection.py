@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
-import re2
+from msgspec.structs import replace
 
+from app.config.expressions import expression
 from app.endpoints.model import Api, EndpointInfo, EndpointView, Labels, Snapshot, State
 from app.errors import CallError, Code
+from app.fanout.tsdb_selector import EVERY_TSDB, TsdbSelector
 from app.pb.thanos import LabelMatcher, LabelMatcherType
 
 ADDRESS = "__address__"
@@ -36,19 +38,13 @@ def compiled(matcher: LabelMatcher) -> Matcher:
         return Matcher(matcher.name, lambda other: other == value)
     if matcher.type is LabelMatcherType.NEQ:
         return Matcher(matcher.name, lambda other: other != value)
-    options = re2.Options()
-    options.dot_nl = True
-    options.log_errors = False
     try:
-        expression = re2.compile(value, options)
-    except re2.error as error:
-        raise CallError(
-            Code.INVALID_ARGUMENT,
-            f"matcher on {matcher.name!r}: {value!r} is not a regular expression: {error}",
-        ) from None
+        anchored = expression(value)
+    except ValueError as error:
+        raise CallError(Code.INVALID_ARGUMENT, f"matcher on {matcher.name!r}: {error}") from None
     if matcher.type is LabelMatcherType.RE:
-        return Matcher(matcher.name, lambda other: expression.fullmatch(other) is not None)
-    return Matcher(matcher.name, lambda other: expression.fullmatch(other) is None)
+        return Matcher(matcher.name, lambda other: anchored.fullmatch(other) is not None)
+    return Matcher(matcher.name, lambda other: anchored.fullmatch(other) is None)
 
 
 class Selected(msgspec.Struct, frozen=True):
@@ -95,10 +91,12 @@ class Choice(msgspec.Struct, frozen=True):
     :param asked: endpoints that the request goes to.
     :param missing: endpoints that may hold an answer and are not asked, being unhealthy, and that no healthy
         replica stands in for.
+    :param matchers: what they are asked beside the request, some of their label sets being left out.
     """
 
     asked: tuple[EndpointView, ...]
     missing: tuple[EndpointView, ...]
+    matchers: tuple[LabelMatcher, ...] = ()
 
 
 def choose(
@@ -109,6 +107,7 @@ def choose(
     replica_labels: frozenset[str],
     api: Api = Api.STORE,
     store_matchers: Sequence[StoreMatchers] = (),
+    tsdb_selector: TsdbSelector = EVERY_TSDB,
 ) -> Choice:
     """Which endpoints are asked, and which are missed (rule 8).
 
@@ -117,6 +116,7 @@ def choose(
     :param replica_labels: labels that tell replicas apart; without them equal label sets are the same data.
     :param api: what they must offer.
     :param store_matchers: any of them has to match; none: every endpoint may be asked.
+    :param tsdb_selector: which of their label sets are asked.
     """
     asked: list[EndpointView] = []
     absent: list[EndpointView] = []
@@ -126,6 +126,11 @@ def choose(
             continue
         if info is not None and (api not in info.apis or not can_match(info, matchers, min_time, max_time)):
             continue
+        if tsdb_selector.restricting and info is not None:
+            label_sets = tsdb_selector.kept(info.label_sets)
+            if label_sets is None:
+                continue
+            view = replace(view, info=replace(info, label_sets=label_sets))
         if view.asked:
             asked.append(view)
         elif view.state is not State.NEW or view.last_error:
@@ -134,7 +139,8 @@ def choose(
         labels for view in asked if view.state is State.HEALTHY for labels in _without(view, replica_labels)
     }
     missing = tuple(view for view in absent if not _covered(view, replica_labels, covered))
-    return Choice(tuple(asked), missing)
+    label_sets_asked = (labels for view in asked if view.info is not None for labels in view.info.label_sets)
+    return Choice(tuple(asked), missing, tuple(tsdb_selector.matchers(label_sets_asked)))
 
 
 def _named(address: str, store_matchers: Sequence[StoreMatchers]) -> bool:

@@ -7,6 +7,7 @@ import msgspec
 from app.endpoints.model import MAX_TIME, MIN_TIME, Api, EndpointInfo, EndpointSource, Labels, Snapshot
 from app.errors import CallError, Code
 from app.fanout.scope import EVERYTHING, Scope
+from app.fanout.tsdb_selector import EVERY_TSDB, TsdbSelector
 from app.pb.thanos import Label, ZLabelSet
 from app.pb.thanos.info import (
     ExemplarsInfo,
@@ -55,7 +56,21 @@ def _visible(stores: Iterable[EndpointInfo], scope: Scope | None) -> Iterator[En
             yield msgspec.structs.replace(store, label_sets=sets, tsdb_infos=tsdb_infos)
 
 
-def describe(snapshot: Snapshot, selector_labels: Labels, scope: Scope = EVERYTHING) -> InfoResponse:
+def _selected(stores: Iterable[EndpointInfo], selector: TsdbSelector) -> Iterator[EndpointInfo]:
+    """Stores that are asked, with the label sets and TSDBs that are."""
+    for store in stores:
+        sets = selector.kept(store.label_sets)
+        if sets is not None:
+            tsdb_infos = tuple(tsdb for tsdb in store.tsdb_infos if selector.keeps(tsdb.labels))
+            yield msgspec.structs.replace(store, label_sets=sets, tsdb_infos=tsdb_infos)
+
+
+def describe(
+    snapshot: Snapshot,
+    selector_labels: Labels,
+    scope: Scope = EVERYTHING,
+    tsdb_selector: TsdbSelector = EVERY_TSDB,
+) -> InfoResponse:
     """What the healthy endpoints of `snapshot` hold together.
 
     Without any the time range is everything, as in Thanos, so that a querier above does not leave this one
@@ -63,6 +78,7 @@ def describe(snapshot: Snapshot, selector_labels: Labels, scope: Scope = EVERYTH
 
     :param scope: what the client may see: label sets that can have nothing of it are left out, and APIs that
         would refuse it.
+    :param tsdb_selector: what is asked of the endpoints.
     """
     restricted = scope.within(selector_labels)
     stores = [
@@ -70,6 +86,8 @@ def describe(snapshot: Snapshot, selector_labels: Labels, scope: Scope = EVERYTH
         for view in snapshot.endpoints
         if view.asked and view.info is not None and Api.STORE in view.info.apis
     ]
+    if tsdb_selector.restricting:
+        stores = list(_selected(stores, tsdb_selector))
     if restricted is None or restricted.restricted:
         stores = list(_visible(stores, restricted))
     whole = restricted is not None and not restricted.restricted
@@ -112,11 +130,13 @@ class Info:
         selector_labels: Labels,
         ready: Callable[[], bool],
         scopes: Scopes = NO_SCOPES,
+        tsdb_selector: TsdbSelector = EVERY_TSDB,
     ) -> None:
         self._source = source
         self._selector_labels = selector_labels
         self._ready = ready
         self._scopes = scopes
+        self._tsdb_selector = tsdb_selector
         self._last: tuple[Snapshot, bytes] | None = None
 
     async def info(self, call: ServerCall) -> None:
@@ -130,11 +150,14 @@ class Info:
         scope = self._scopes.of(call.peer)
         with self._source.lease() as snapshot:
             if scope.restricted:
-                await call.send(bytes(describe(snapshot, self._selector_labels, scope)))
+                await call.send(bytes(self._describe(snapshot, scope)))
                 return
             if self._last is None or self._last[0] is not snapshot:
-                self._last = (snapshot, bytes(describe(snapshot, self._selector_labels)))
+                self._last = (snapshot, bytes(self._describe(snapshot, EVERYTHING)))
         await call.send(self._last[1])
+
+    def _describe(self, snapshot: Snapshot, scope: Scope) -> InfoResponse:
+        return describe(snapshot, self._selector_labels, scope, self._tsdb_selector)
 
     def service(self) -> Service:
         return Service(NAME, {"Info": self.info})

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.endpoints.model import EndpointView, Labels, Snapshot
+from app.fanout.tsdb_selector import EVERY_TSDB, TsdbSelector
 from app.rpc.model import ChannelStatus
 from app.tls.certificates import instant
 from app.tls.model import CertificateInfo, ProviderStatus, Role
@@ -75,6 +76,7 @@ def stores_route(
     *,
     hide_tls: bool,
     prefix: str = "",
+    tsdb_selector: TsdbSelector = EVERY_TSDB,
 ) -> Route:
     """The path.
 
@@ -83,7 +85,7 @@ def stores_route(
     """
 
     async def answer(_: Request) -> Response:
-        found = stores(snapshot().endpoints, tls_status(), hide_tls=hide_tls)
+        found = stores(snapshot().endpoints, tls_status(), hide_tls=hide_tls, tsdb_selector=tsdb_selector)
         content = msgspec.json.encode({"status": "success", "data": found})
         return Response(content, headers={"content-type": "application/json", "cache-control": "no-store"})
 
@@ -91,13 +93,23 @@ def stores_route(
 
 
 def stores(
-    views: Iterable[EndpointView], providers: Iterable[ProviderStatus], *, hide_tls: bool
+    views: Iterable[EndpointView],
+    providers: Iterable[ProviderStatus],
+    *,
+    hide_tls: bool,
+    tsdb_selector: TsdbSelector = EVERY_TSDB,
 ) -> dict[str, list[Store]]:
-    """Endpoints by component, in their order."""
+    """Endpoints by component, in their order.
+
+    :param tsdb_selector: endpoints that it leaves out are not listed, nor are label sets.
+    """
     by_group = {status.group: status for status in providers if status.role is Role.CLIENT}
     now = time.time()
     found: dict[str, list[Store]] = {}
     for view in views:
+        label_sets = tsdb_selector.kept(view.info.label_sets) if view.info else ()
+        if label_sets is None:
+            continue
         component = view.info.component if view.info else ""
         channel = view.channel.status()
         tls: Tls | msgspec.UnsetType | None = msgspec.UNSET
@@ -109,7 +121,7 @@ def stores(
                 name=view.address,
                 last_check=instant(view.last_check) if view.last_check else "0001-01-01T00:00:00Z",
                 last_error=view.last_error or None,
-                label_sets=[_labels(labels) for labels in view.info.label_sets] if view.info else [],
+                label_sets=[_labels(labels) for labels in label_sets],
                 min_time=view.info.min_time if view.info else 0,
                 max_time=view.info.max_time if view.info else 0,
                 group=view.group,

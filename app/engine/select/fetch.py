@@ -91,6 +91,7 @@ class Selecting:
                     warnings=warnings,
                     metrics=self._metrics,
                 )
+                request.matchers.extend(choice.matchers)
                 await self._read(choice.asked, request, context, reading)
         purpose = Purpose(
             start=hints.start,

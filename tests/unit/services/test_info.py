@@ -2,6 +2,7 @@ from typing import cast
 
 import pytest
 
+from app.config.model import RelabelRule
 from app.endpoints.model import (
     MAX_TIME,
     MIN_TIME,
@@ -14,6 +15,8 @@ from app.endpoints.model import (
     TsdbInfo,
 )
 from app.errors import CallError, Code
+from app.fanout.tsdb_selector import TsdbSelector
+from app.pb.thanos import Label, ZLabelSet
 from app.pb.thanos.info import InfoRequest, InfoResponse
 from app.rpc.channel import Channel
 from app.services.info import Info, describe
@@ -80,6 +83,27 @@ def test_is_the_union_of_the_healthy_stores() -> None:
         (10, 20),
         (5, 15),
         (5, 15),
+    ]
+
+
+def test_what_relabeling_leaves_out_is_not_announced() -> None:
+    rule = RelabelRule(action="keep", source_labels=("realm",), regex="eu")
+    answer = describe(
+        Snapshot(
+            (
+                view((("realm", "eu"),), (("realm", "us"),), times=(10, 20)),
+                view((("realm", "us"),), times=(0, 99), sharding=False),
+            )
+        ),
+        (("cluster", "observer"),),
+        tsdb_selector=TsdbSelector([rule]),
+    )
+    assert label_sets(answer) == [(("cluster", "observer"), ("realm", "eu"))]
+    assert answer.store is not None
+    assert (answer.store.min_time, answer.store.max_time) == (10, 20)
+    assert answer.store.supports_sharding
+    assert [each.labels for each in answer.store.tsdb_infos] == [
+        ZLabelSet(labels=[Label(name="realm", value="eu")])
     ]
 
 
