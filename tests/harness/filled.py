@@ -80,13 +80,11 @@ class Refused(Exception):
     """An API answered with an error; the text is its own."""
 
 
-async def points(client: httpx.AsyncClient, path: str, parameters: Mapping[str, str]) -> Points:
-    """What a query gives, a scalar under no labels.
+def points(answer: httpx.Response) -> Points:
+    """What a query or a range query gave, a scalar under no labels.
 
-    :param path: from the root of the site, to a query or a range query.
-    :raises Refused: it is in error.
+    :raises Refused: it was in error.
     """
-    answer = await client.post(path, data=dict(parameters))
     body = answer.json()
     if body["status"] != "success":
         raise Refused(f"{body['errorType']}: {body['error']}")

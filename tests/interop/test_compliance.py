@@ -64,7 +64,9 @@ async def _ask(url: str, queries: Sequence[str]) -> dict[str, Outcome]:
         async def ask(query: str) -> None:
             async with places:
                 try:
-                    found[query] = await points(client, "/api/v1/query_range", {**RANGE, "query": query})
+                    found[query] = points(
+                        await client.post("/api/v1/query_range", data={**RANGE, "query": query})
+                    )
                 except Refused as error:
                     found[query] = str(error)
 

@@ -1,4 +1,4 @@
-"""Parts of dates, in UTC and a Gregorian calendar without end, of values in seconds since the epoch."""
+"""Parts of dates, in UTC and the Gregorian calendar, of values in seconds since the epoch."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,9 @@ Whole = NDArray[np.int64]
 
 _LIMIT = 2.0**63
 _DAY = 86_400
+_FIRST_INSTANT = -9_223_372_028_741_760_000
+"""Where Go's calendar begins; what is before comes, by overflow, after its end. The smallest number does."""
+_DAYS_OF_OVERFLOW, _REST_OF_OVERFLOW = divmod(2**64, _DAY)
 _DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334], np.int64)
 _DAYS_OF = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
 
@@ -22,14 +25,17 @@ def date_part(func: str, grid: Grid) -> Grid:
 
 
 def _part(func: str, seconds: Whole) -> Whole:
+    late = seconds < _FIRST_INSTANT
+    days, of_day = np.divmod(seconds + late * _REST_OF_OVERFLOW, _DAY)
+    days += late * _DAYS_OF_OVERFLOW
     match func:
         case "minute":
-            return np.asarray(seconds // 60 % 60)
+            return np.asarray(of_day // 60 % 60)
         case "hour":
-            return np.asarray(seconds // 3_600 % 24)
+            return np.asarray(of_day // 3_600)
         case "day_of_week":
-            return np.asarray((seconds // _DAY + 4) % 7)
-    year, month, day = _civil(seconds)
+            return np.asarray((days + 4) % 7)
+    year, month, day = _civil(days)
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     match func:
         case "day_of_month":
@@ -44,13 +50,13 @@ def _part(func: str, seconds: Whole) -> Whole:
             return year
 
 
-def _civil(seconds: Whole) -> tuple[Whole, Whole, Whole]:
-    """Year, month and day.
+def _civil(days: Whole) -> tuple[Whole, Whole, Whole]:
+    """Year, month and day of so many days since the epoch.
 
     Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms": eras of 400 years that begin with
     a March, so that the odd day is a year's last.
     """
-    days = seconds // _DAY + 719_468
+    days = days + 719_468
     era, of_era = days // 146_097, days % 146_097
     years = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
     of_year = of_era - (365 * years + years // 4 - years // 100)

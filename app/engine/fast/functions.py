@@ -9,6 +9,7 @@ from app.engine.fast import dates, histograms, ranges, relabel
 from app.engine.fast.context import Context
 from app.engine.fast.grid import Grid, Numbers, Steps, Values
 from app.engine.fast.labels import LabelTable
+from app.engine.fast.operators import larger, smaller
 from app.engine.fast.plan import Node
 from app.engine.fast.served import DATES
 from app.engine.kernels import over_time
@@ -67,7 +68,7 @@ def scalar(evaluator: "Evaluator", context: Context, node: Node, call: Call, ste
             return _same(0.0 if query.start == query.end else query.step / 1000, steps)
         case "min_of" | "max_of":
             left, right = (evaluator.numbers(child, steps).values for child in node.children)
-            return Numbers(np.minimum(left, right) if call.func == "min_of" else np.maximum(left, right))
+            return Numbers((smaller if call.func == "min_of" else larger)(left, right))
         case _:
             return _scalar_of(evaluator.vector(node.children[0], steps))
 
@@ -121,12 +122,12 @@ def _calculated(func: str, grid: Grid, parameters: list[Values]) -> Grid:
     match func:
         case "clamp":
             low, high = parameters
-            clamped = np.maximum(low, np.minimum(high, values))
+            clamped = larger(low, smaller(high, values))
             return grid.with_values(clamped, grid.present & ~(high < low)).compact()
         case "clamp_max":
-            return grid.with_values(np.minimum(parameters[0], values))
+            return grid.with_values(smaller(parameters[0], values))
         case "clamp_min":
-            return grid.with_values(np.maximum(parameters[0], values))
+            return grid.with_values(larger(parameters[0], values))
         case "round":
             inverse = 1.0 / (parameters[0] if parameters else np.float64(1))
             return grid.with_values(np.floor(values * inverse + 0.5) / inverse)

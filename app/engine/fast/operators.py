@@ -45,6 +45,18 @@ def scalars(op: str, left: Values, right: Values) -> Values:
     return compared(op, left, right).astype(np.float64)
 
 
+def larger(left: Values, right: Values) -> Values:
+    """Of two, infinity even against NaN, and zero against -0 (Go's `math.Max`)."""
+    with np.errstate(all="ignore"):
+        found = np.where((left == 0) & (right == 0), left + right, np.maximum(left, right))
+        return np.where((left == np.inf) | (right == np.inf), np.inf, found)
+
+
+def smaller(left: Values, right: Values) -> Values:
+    """Of two, minus infinity even against NaN, and -0 against zero (Go's `math.Min`)."""
+    return -larger(-left, -right)
+
+
 def with_scalar(op: str, grid: Grid, numbers: Values, *, swapped: bool, return_bool: bool) -> Grid:
     """Of a vector and a scalar.
 

@@ -25,10 +25,12 @@ atan2 = quiet(np.arctan2)
 
 
 def larger(x: float, y: float) -> float:
-    """Of two, infinity even against NaN, NaN against everything else (Go's `math.Max`)."""
+    """Of two, infinity even against NaN, NaN against everything else, zero against -0 (Go's `math.Max`)."""
     if math.inf in (x, y):
         return math.inf
-    return NAN if math.isnan(x) or math.isnan(y) else max(x, y)
+    if math.isnan(x) or math.isnan(y):
+        return NAN
+    return x + y if x == y == 0 else max(x, y)
 
 
 def smaller(x: float, y: float) -> float:

@@ -8,6 +8,8 @@ import numpy as np
 from app.engine.reference.numbers import larger, quiet, smaller
 
 MIN_INT64 = -(2**63)
+_FIRST_INSTANT = -9_223_372_028_741_760_000
+"""Where Go's calendar begins; what is before comes, by overflow, after its end. The smallest number does."""
 
 
 def _sign(value: float) -> float:
@@ -52,12 +54,13 @@ def clamped(value: float, low: float, high: float) -> float:
     return larger(low, smaller(high, value))
 
 
-# -- dates, in UTC and the Gregorian calendar without end
+# -- dates, in UTC and the Gregorian calendar
 
 
 def _seconds(value: float) -> int:
     """As a machine converts a float to 64 bits: what does not fit becomes the smallest number."""
-    return int(value) if abs(value) < 2.0**63 else MIN_INT64
+    seconds = int(value) if abs(value) < 2.0**63 else MIN_INT64
+    return seconds if seconds >= _FIRST_INSTANT else seconds + 2**64
 
 
 def _civil(seconds: int) -> tuple[int, int, int]:

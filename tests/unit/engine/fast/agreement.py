@@ -86,6 +86,8 @@ def _notes(annotations: Annotations, query: Query) -> frozenset[str]:
 def check(query: Query, expression: str, storage: Storage, *, ordered: bool = True) -> bool:
     """Whether the fast path serves it, having compared.
 
+    Of several errors at different steps, the two may tell different ones.
+
     :param ordered: whether the elements of a vector must come in the same order.
     :raises AssertionError: the outcomes differ.
     """
@@ -94,7 +96,9 @@ def check(query: Query, expression: str, storage: Storage, *, ordered: bool = Tr
         return False
     wanted = reference(query, expression, storage)
     where = f"{expression!r} from {query.start} to {query.end} step {query.step}"
-    assert found.error == wanted.error, where
+    assert bool(found.error) == bool(wanted.error), f"{where}: {found.error} instead of {wanted.error}"
+    if not query.step and ":" not in expression:
+        assert found.error == wanted.error, where
     if not found.error:
         assert found.notes == wanted.notes, where
         assert wanted.value is not None
