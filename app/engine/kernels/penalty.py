@@ -68,7 +68,8 @@ def penalty_merge(
             if j < count_b and _is_float(floats_b, j) and last_value > values_b[j] + adjusted_b:
                 adjusted_b += last_value - (values_b[j] + adjusted_b)
         times[out] = last_time
-        values[out] = values_a[i] + adjusted_a if use_a else values_b[j] + adjusted_b
+        value, adjusted = (values_a[i], adjusted_a) if use_a else (values_b[j], adjusted_b)
+        values[out] = value + adjusted if adjusted != 0.0 else value  # -0 + 0 would be 0
         if picks.size:
             picks[out] = i if use_a else ~j
         out += 1

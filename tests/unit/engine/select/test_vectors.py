@@ -3,6 +3,7 @@
 Two of its cases hold only where a cursor may go back, as the double there does; chunks are read forward.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,6 +37,12 @@ EARLY, MIDDLE, LATE = (
     [(60_000, 3.0), (70_000, 4.0)],
     [(200_000, 5.0), (210_000, 6.0)],
 )
+
+
+def test_a_negative_zero_stays_one() -> None:
+    for chain in (False, True):
+        merged = _folded([[(10_000, -0.0)], [(10_000, -0.0), (20_000, -0.0)]], chain=chain)
+        assert [math.copysign(1, value) for _, value in merged] == [-1] * len(merged)
 
 
 @pytest.mark.parametrize(
