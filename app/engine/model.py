@@ -120,6 +120,10 @@ class EvaluationError(Exception):
     """The query is well formed, and cannot be answered: `execution` to HTTP clients."""
 
 
+class WrongKind(EvaluationError):
+    """The query has a kind of result that no range of steps can have: `bad_data` to HTTP clients."""
+
+
 class Forced(msgspec.Struct, frozen=True):
     """How classic buckets had to be made monotonic for `histogram_quantile`, over some steps.
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from app.engine.model import METRIC_NAME, EvaluationError, Hints, Query
+from app.engine.model import METRIC_NAME, EvaluationError, Hints, Query, WrongKind
 from app.engine.promql import ast
-from app.engine.promql.ast import Expr, Matcher, VectorSelector
+from app.engine.promql.ast import Expr, Matcher, ValueType, VectorSelector
 from app.engine.promql.durations import DurationError, resolved
-from app.engine.promql.typecheck import matches
+from app.engine.promql.typecheck import matches, type_of
 
 AT_UNSAFE = frozenset(
     "days_in_month day_of_month day_of_week day_of_year end hour minute month year predict_linear range "
@@ -41,8 +41,13 @@ class Prepared(msgspec.Struct, frozen=True):
 def prepared(expr: Expr, query: Query) -> Prepared:
     """Fold what the query's own times decide, and find what it selects.
 
-    :raises EvaluationError: a duration expression has no usable value.
+    :raises EvaluationError: a duration expression has no usable value, or the result has no range.
     """
+    kind = type_of(expr)
+    if query.step and kind not in (ValueType.SCALAR, ValueType.VECTOR):
+        raise WrongKind(
+            f'invalid expression type "{kind.documented}" for range query, must be Scalar or instant Vector'
+        )
     try:
         expr = resolved(expr, query.step, query.end - query.start)
     except DurationError as error:

@@ -13,7 +13,7 @@ import msgspec
 
 from app.config.query_options import QueryOptions
 from app.engine.gate import Gate
-from app.engine.model import EvaluationError, Matrix, String, Value, Vector
+from app.engine.model import EvaluationError, Matrix, String, Value, Vector, WrongKind
 from app.engine.promql.errors import ParseError
 from app.engine.request import Answer, Columnar, Engine, QueryCanceled, QueryRequest, QueryTimeout
 from app.engine.select.model import SelectOptions
@@ -167,7 +167,7 @@ class Query:
         try:
             async with self._gate.entered(request.timeout) as left:
                 return await self._engine.query(msgspec.structs.replace(request, timeout=left))
-        except ParseError as error:
+        except (ParseError, WrongKind) as error:
             raise _invalid(str(error)) from None
         except (EvaluationError, QueryTimeout, QueryCanceled) as error:
             raise CallError(Code.ABORTED, str(error)) from None

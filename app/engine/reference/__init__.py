@@ -7,7 +7,6 @@ import numpy as np
 from app.engine.histogram.model import FloatHistogram
 from app.engine.model import (
     Annotations,
-    EvaluationError,
     Labels,
     Matrix,
     Query,
@@ -65,11 +64,6 @@ def run(
     kind = type_of(expr)
     evaluator = Evaluator(placed, series, annotations, check)
     if query.step:
-        if kind not in (ValueType.SCALAR, ValueType.VECTOR):
-            raise EvaluationError(
-                f'invalid expression type "{kind.documented}" for range query, '
-                "must be Scalar or instant Vector"
-            )
         return _range(evaluator, expr, kind, query)
     if kind is ValueType.STRING:
         literal = ast.unwrapped(expr)

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from app.engine.model import EvaluationError
+from app.engine.model import EvaluationError, WrongKind
 from app.engine.promql.errors import ParseError
 from app.engine.request import QueryCanceled, QueryTimeout
 from app.errors import CallError, Code
@@ -62,7 +62,7 @@ def api_error(error: Exception) -> ApiError | None:
     match error:
         case ApiError():
             return error
-        case ParseError():
+        case ParseError() | WrongKind():
             return bad_data(str(error))
         case EvaluationError():
             return ApiError(ErrorKind.EXECUTION, str(error))

@@ -25,12 +25,12 @@ NOT_ANALYZED = "queries are not analyzed here; /api/v1/query_explain shows how o
 
 
 class _ShardInfo(msgspec.Struct, frozen=True):
-    """`shard_info` as a query frontend writes it."""
+    """`shard_info` as a query frontend writes it; for Go null is nothing."""
 
-    shard_index: int = 0
-    total_shards: int = 0
-    by: bool = False
-    labels: tuple[str, ...] = ()
+    shard_index: int | None = 0
+    total_shards: int | None = 0
+    by: bool | None = False
+    labels: tuple[str, ...] | None = ()
 
 
 class Queries:
@@ -155,7 +155,10 @@ def _shard_info(form: Form) -> bytes:
     if not text:
         return b""
     try:
-        info = msgspec.json.decode(text, type=_ShardInfo)
-        return bytes(ShardInfo(info.shard_index, info.total_shards, info.by, list(info.labels)))
+        info = msgspec.json.decode(text, type=_ShardInfo | None) or _ShardInfo()
+        shard = ShardInfo(
+            info.shard_index or 0, info.total_shards or 0, bool(info.by), list(info.labels or ())
+        )
+        return bytes(shard)
     except (msgspec.MsgspecError, UnicodeEncodeError, ValueError) as error:
         raise ApiError(ErrorKind.BAD_DATA, f"could not unmarshal parameter shard_info: {error}") from None

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from app.engine import querying
 from app.engine.cancelling import CancelFlag
 from app.engine.metrics import EngineMetrics
-from app.engine.model import EvaluationError, Hints, Matrix, Series, Vector, labels_of
+from app.engine.model import EvaluationError, Hints, Matrix, Series, Vector, WrongKind, labels_of
 from app.engine.promql.ast import Matcher
 from app.engine.promql.errors import ParseError
 from app.engine.promql.features import ALL_FEATURES, Features
@@ -166,6 +166,14 @@ async def test_failures_come_out_as_they_are(
     with pytest.raises(kind):
         await world.engine.query(request(text))
     assert world.count("crossrealm_engine_queries_total", outcome="error") == 1
+
+
+@pytest.mark.parametrize("text", ['"x"', "a_total[5m]", "a_total[5m:1m]"])
+async def test_what_has_no_range_is_refused_before_anything_is_fetched(text: str) -> None:
+    select = FakeSelect()
+    with pytest.raises(WrongKind, match="for range query, must be Scalar or instant Vector"):
+        await World(select).engine.query(request(text, step=MINUTE))
+    assert select.asked == []
 
 
 async def test_too_many_samples() -> None:

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from app.config.query_options import QueryOptions
 from app.engine.gate import Gate
-from app.engine.model import EvaluationError, Matrix, Row, Sample, Scalar, String, Vector
+from app.engine.model import EvaluationError, Matrix, Row, Sample, Scalar, String, Vector, WrongKind
 from app.engine.promql.parser import parse_selector
 from app.engine.request import Answer, QueryCanceled, QueryRequest, QueryTimeout
 from app.errors import CallError, Code
@@ -192,6 +192,14 @@ async def test_what_fails_while_it_runs_is_aborted(error: Exception) -> None:
         assert caught.value.code is Code.ABORTED
     with pytest.raises(CallError):
         await ranged(engine, enable_partial_response=True)
+
+
+async def test_a_range_of_what_has_none_is_refused() -> None:
+    engine = FakeEngine()
+    engine.error = WrongKind("no range of it")
+    with pytest.raises(CallError) as caught:
+        await ranged(engine, enable_partial_response=True)
+    assert caught.value.code is Code.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)

@@ -11,7 +11,7 @@ import pytest
 from app.config.model import QuerySettings
 from app.config.query_options import PartialResponse, QueryOptions, TenancyOptions
 from app.engine.histogram.model import FloatHistogram
-from app.engine.model import EvaluationError, Matrix, Row, Sample, Scalar, String, Value, Vector
+from app.engine.model import EvaluationError, Matrix, Row, Sample, Scalar, String, Value, Vector, WrongKind
 from app.engine.request import Answer, QueryCanceled, QueryRequest, QueryTimeout
 from app.errors import CallError, Code
 from app.pb.thanos import ShardInfo
@@ -319,6 +319,12 @@ async def test_bad_shard_info(info: str) -> None:
     assert error.startswith("could not unmarshal parameter shard_info: ")
 
 
+@pytest.mark.parametrize("info", ["null", "{}", '{"shard_index":null,"total_shards":null,"labels":null}'])
+async def test_null_is_no_shard(info: str) -> None:
+    request = await asked("query", {"query": "up", "shard_info": info})
+    assert ShardInfo.parse(request.select.shard_info) == ShardInfo()
+
+
 async def test_bodies_stand_before_urls() -> None:
     engine = FakeEngine()
     async with client(engine) as http:
@@ -361,6 +367,7 @@ async def test_a_parse_error_has_its_position() -> None:
     ("error", "status", "kind", "text"),
     [
         (EvaluationError("vector cannot contain"), 422, "execution", "vector cannot contain"),
+        (WrongKind("no range of it"), 400, "bad_data", "no range of it"),
         (QueryTimeout(), 503, "timeout", "query timed out in expression evaluation"),
         (QueryTimeout("query timed out in x"), 503, "timeout", "query timed out in x"),
         (QueryCanceled(), 503, "canceled", "query was canceled in expression evaluation"),
