@@ -26,6 +26,7 @@ from app.pb.thanos import (
     Meta,
     MetricMetadata,
     MetricMetadataEntry,
+    PartialResponseStrategy,
     RecordingRule,
     Rule,
     RuleGroup,
@@ -201,6 +202,8 @@ def rule_groups(body: bytes, external: Labels) -> list[RuleGroup]:
             limit=group.limit,
             evaluation_duration_seconds=group.evaluation_time,
             last_evaluation=timestamp(group.last_evaluation),
+            # Prometheus has none; a rule of it fails where its query does.
+            partial_response_strategy=PartialResponseStrategy.ABORT,
         )
         for group in _data(body, _Groups).groups or ()
     ]

@@ -16,6 +16,8 @@ from app.pb.thanos import Alert, RecordingRule, Rule, RuleGroup, RulesRequest, Z
 
 # The value of a label that is made of one when the rule is evaluated cannot be matched before.
 _TEMPLATED = re.compile(r"\{\{")
+# Of series it would select everything and is refused; rules are few, and Thanos shows them all.
+_ALL = re.compile(r"\s*\{\s*\}\s*")
 
 
 def merged(
@@ -44,7 +46,7 @@ def _content(rule: Rule) -> RecordingRule | Alert:
 
 
 def _filtered(groups: list[RuleGroup], request: RulesRequest) -> list[RuleGroup]:
-    selectors = [_compiled(text) for text in request.matcher_string]
+    selectors = [_compiled(text) for text in request.matcher_string if not _ALL.fullmatch(text)]
     names, group_names, files = (set(each) for each in (request.rule_name, request.rule_group, request.file))
     if not (selectors or names or group_names or files):
         return groups

@@ -1,5 +1,6 @@
 """Messages of the endpoints as Prometheus's API has them in JSON, with the fields that Thanos adds. Pure."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -53,6 +54,11 @@ def _labels(labels: ZLabelSet | None) -> dict[str, str]:
     return dict(pairs(labels))
 
 
+def _seconds(value: float) -> msgspec.Raw | None:
+    """A number as Go writes it: whole ones have no fraction, which some clients read as integers."""
+    return msgspec.Raw(number(value).encode()) if math.isfinite(value) else None
+
+
 # -- rules
 
 
@@ -68,8 +74,8 @@ def _group(group: RuleGroup) -> dict[str, Any]:
         "name": group.name,
         "file": group.file,
         "rules": [_rule(rule) for rule in group.rules],
-        "interval": group.interval,
-        "evaluationTime": group.evaluation_duration_seconds,
+        "interval": _seconds(group.interval),
+        "evaluationTime": _seconds(group.evaluation_duration_seconds),
         "lastEvaluation": instant(group.last_evaluation),
         "limit": group.limit,
         "partialResponseStrategy": group.partial_response_strategy.name,
@@ -85,15 +91,15 @@ def _alerting(rule: Alert) -> dict[str, Any]:
         "state": _lower(rule.state.name),
         "name": rule.name,
         "query": rule.query,
-        "duration": rule.duration_seconds,
+        "duration": _seconds(rule.duration_seconds),
         "labels": _labels(rule.labels),
         "annotations": _labels(rule.annotations),
         "alerts": [_alert(each) for each in rule.alerts],
         "health": rule.health,
         **({"lastError": rule.last_error} if rule.last_error else {}),
-        "evaluationTime": rule.evaluation_duration_seconds,
+        "evaluationTime": _seconds(rule.evaluation_duration_seconds),
         "lastEvaluation": instant(rule.last_evaluation),
-        "keepFiringFor": rule.keep_firing_for_seconds,
+        "keepFiringFor": _seconds(rule.keep_firing_for_seconds),
         "type": "alerting",
     }
 
@@ -105,7 +111,7 @@ def _recording(rule: RecordingRule) -> dict[str, Any]:
         "labels": _labels(rule.labels),
         "health": rule.health,
         **({"lastError": rule.last_error} if rule.last_error else {}),
-        "evaluationTime": rule.evaluation_duration_seconds,
+        "evaluationTime": _seconds(rule.evaluation_duration_seconds),
         "lastEvaluation": instant(rule.last_evaluation),
         "type": "recording",
     }
@@ -154,7 +160,7 @@ def targets(parts: Sequence[TargetDiscovery], enforced: Matcher | None) -> Itera
                 "globalUrl": each.global_url,
                 "lastError": each.last_error,
                 "lastScrape": instant(each.last_scrape),
-                "lastScrapeDuration": each.last_scrape_duration,
+                "lastScrapeDuration": _seconds(each.last_scrape_duration),
                 "health": _lower(each.health.name),
             }
         )

@@ -190,6 +190,14 @@ async def test_rules() -> None:
     }
 
 
+async def test_whole_numbers_have_no_fraction() -> None:
+    """As Go writes them: some clients read durations as integers."""
+    async with client(None, rules()) as http:
+        text = (await http.get("/api/v1/rules")).text
+    for written in ('"interval":15,', '"duration":60,', '"evaluationTime":0.25,', '"keepFiringFor":30,'):
+        assert written in text
+
+
 async def test_alerts() -> None:
     one = rules()
     assert await get("alerts", {}, one) == {"alerts": [ALERT]}
