@@ -222,10 +222,17 @@ class Querier:
         )
         features = features_of(self.settings.query.features)
         # The first that matches answers, and `routes` ends with one for all that is not known.
-        return [
-            stores,
-            *routes(self.engine, fanout, proxies, self.settings, registry, gate=gate, features=features),
-        ]
+        rest = routes(
+            self.engine,
+            fanout,
+            proxies,
+            self.settings,
+            registry,
+            gate=gate,
+            features=features,
+            before=[stores],
+        )
+        return [stores, *rest]
 
     # -- tasks
 

@@ -7,7 +7,7 @@ import anyio.to_thread
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.web.negotiation import agreed, cleaned
 from app.web.prefix import Prefixes
 
 COMPRESSION = 4
@@ -69,13 +70,17 @@ def make_site(
         Route("/metrics", metrics),
         *routes,
     ]
-    return Starlette(
+    site = Starlette(
         routes=routes,
         middleware=[
             Middleware(_Observed, registry=registry, routes=routes, headers=headers),
-            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=COMPRESSION),
+            Middleware(_Cleaned, prefixes=prefixes),
+            Middleware(_Gzip, minimum_size=1024, compresslevel=COMPRESSION),
         ],
     )
+    # It would send people to the host that the request names.
+    site.router.redirect_slashes = False
+    return site
 
 
 class _Observed:
@@ -116,6 +121,7 @@ class _Observed:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-content-type-options"] = "nosniff"
+                headers.setdefault("vary", "Accept-Encoding")
                 headers.update(self._headers())
             await send(message)
 
@@ -126,3 +132,39 @@ class _Observed:
             labels = (str(status), handler, scope["method"].lower())
             self._requests.labels(*labels).inc()
             self._duration.labels(*labels).observe(time.monotonic() - begun)
+
+
+class _Cleaned:
+    """Middleware that sends requests with empty parts or dots in their path to the path without: a URL that
+    ends in a slash is often put before a path that begins with one."""
+
+    def __init__(self, app: ASGIApp, *, prefixes: Prefixes) -> None:
+        self._app = app
+        self._prefixes = prefixes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path = scope["raw_path"].decode("latin-1")
+            if "//" in path or "/." in path:
+                clean = cleaned(path)
+                if clean != path:
+                    await RedirectResponse(self._shown(clean, scope), 307)(scope, receive, send)
+                    return
+        await self._app(scope, receive, send)
+
+    def _shown(self, path: str, scope: Scope) -> str:
+        """Where the client finds `path`, with the query that it sent."""
+        route = self._prefixes.route
+        if path.startswith(route + "/"):
+            path = self._prefixes.shown(Headers(scope=scope)) + path.removeprefix(route)
+        query = scope["query_string"].decode("latin-1")
+        return f"{path}?{query}" if query else path
+
+
+class _Gzip(GZipMiddleware):
+    """Compression for who takes it; Starlette's looks for the word only, even where it is refused."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["headers"] = agreed(scope["headers"])
+        await super().__call__(scope, receive, send)

@@ -58,7 +58,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def hint(self) -> int:
         """The limit for the endpoints: one more, to know whether there are more."""
-        return self.limit + 1 if self.limit else 0
+        return min(self.limit + 1, parameters.MAX_INT64) if self.limit else 0
 
 
 class Labels:

@@ -142,7 +142,7 @@ def limit_of(form: Form) -> int:
     text = form.get("limit")
     if not text:
         return 0
-    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
+    if not re.fullmatch(r"[+-]?[0-9]{1,30}", text) or abs(int(text)) > MAX_INT64:
         raise _not(text, "limit")
     if int(text) < 0:
         raise bad_data("limit must be non-negative")

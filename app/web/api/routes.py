@@ -43,6 +43,7 @@ def routes(
     gate: Gate | None = None,
     features: Features = NO_FEATURES,
     now: Callable[[], float] = time.time,
+    before: Sequence[Route] = (),
 ) -> list[Route]:
     """Of the API, but `/stores`, which has to stand before them.
 
@@ -50,6 +51,7 @@ def routes(
     :param gate: of all queries, whoever asks; None: one for these paths.
     :param features: parts of PromQL that are switched on, for `/format_query` and `/parse_query`.
     :param now: seconds since the epoch.
+    :param before: routes of the API that stand before these, for what other methods are told.
     """
     options = settings.query
     paths: list[_Path] = []
@@ -86,10 +88,10 @@ def routes(
         _Path("/format_query", BOTH, language.formatted),
         _Path("/parse_query", BOTH, language.parsed),
     ]
-    return _routes(paths, settings)
+    return _routes(paths, settings, before)
 
 
-def _routes(paths: Sequence[_Path], settings: QuerySettings) -> list[Route]:
+def _routes(paths: Sequence[_Path], settings: QuerySettings, before: Sequence[Route]) -> list[Route]:
     prefix = settings.http.route_prefix + API
     cors = CORS if settings.http.cors else {}
     found = [
@@ -100,7 +102,7 @@ def _routes(paths: Sequence[_Path], settings: QuerySettings) -> list[Route]:
         )
         for each in paths
     ]
-    return [*found, _rest(prefix, found, cors)]
+    return [*found, _rest(prefix, [*before, *found], cors)]
 
 
 def _rest(prefix: str, known: Sequence[Route], cors: Mapping[str, str]) -> Route:
@@ -111,7 +113,7 @@ def _rest(prefix: str, known: Sequence[Route], cors: Mapping[str, str]) -> Route
             return nothing(cors)
         partial = [route for route in known if route.matches(request.scope)[0] is Match.PARTIAL]
         if partial:
-            allowed = ", ".join(sorted(set().union(*(route.methods or () for route in partial))))
+            allowed = ", ".join(sorted({"OPTIONS"}.union(*(route.methods or () for route in partial))))
             return PlainTextResponse("Method Not Allowed", 405, headers={"allow": allowed, **cors})
         return PlainTextResponse("404 page not found", 404, headers=cors)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 from prometheus_client import CollectorRegistry
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app.config.model import QuerySettings
@@ -51,9 +52,15 @@ class FakeEngine:
 
 
 def site(
-    engine: FakeEngine | None = None, *views: EndpointView, settings: QuerySettings | None = None
+    engine: FakeEngine | None = None,
+    *views: EndpointView,
+    settings: QuerySettings | None = None,
+    before: Sequence[Route] = (),
 ) -> ASGIApp:
-    """The whole site."""
+    """The whole site.
+
+    :param before: routes of the API that stand before the others.
+    """
     settings, registry = settings or QuerySettings(), CollectorRegistry()
     options = FanoutOptions(
         replica_labels=settings.replica_labels, missing_endpoints=settings.missing_endpoints
@@ -61,9 +68,13 @@ def site(
     endpoints, metrics = FakeEndpoints(*views), FanoutMetrics(registry)
     fanout = Fanout(endpoints, options, metrics)
     proxies = Proxies(endpoints, options, metrics, {api: path(api) for api in METHODS})
-    made = routes(engine or FakeEngine(), fanout, proxies, settings, registry, now=lambda: NOW)
+    made = routes(engine or FakeEngine(), fanout, proxies, settings, registry, now=lambda: NOW, before=before)
     return make_site(
-        lambda: (True, ""), registry, index="paths", routes=made, prefixes=Prefixes.of(settings.http)
+        lambda: (True, ""),
+        registry,
+        index="paths",
+        routes=[*before, *made],
+        prefixes=Prefixes.of(settings.http),
     )
 
 

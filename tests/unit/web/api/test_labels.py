@@ -101,7 +101,12 @@ async def test_several_selectors_are_united(path: str) -> None:
 @pytest.mark.parametrize("path", LABELS)
 @pytest.mark.parametrize(
     ("limit", "data", "warned"),
-    [("2", ["a", "b"], True), ("3", ["a", "b", "c"], False), ("0", ["a", "b", "c"], False)],
+    [
+        ("2", ["a", "b"], True),
+        ("3", ["a", "b", "c"], False),
+        ("0", ["a", "b", "c"], False),
+        ("9223372036854775807", ["a", "b", "c"], False),
+    ],
 )
 async def test_a_limit_cuts_and_says_so(path: str, limit: str, data: list[str], warned: bool) -> None:
     found = await get(path, {"limit": limit}, naming("a:1", "c", "a"), naming("b:1", "b"))
@@ -132,6 +137,7 @@ async def test_the_range_that_is_looked_up_in_by_default(path: str) -> None:
         ({"start": "2", "end": "1"}, "end timestamp must not be before start time"),
         ({"limit": "-1"}, "limit must be non-negative"),
         ({"limit": "1.5"}, 'cannot parse "1.5" to a valid limit'),
+        ({"limit": "9223372036854775808"}, 'cannot parse "9223372036854775808" to a valid limit'),
         ({"partial_response": "x"}, "'partial_response' parameter: cannot parse \"x\" to a valid bool"),
         ({"match[]": "{"}, "1:2: parse error: unexpected end of input inside braces"),
         ({"storeMatch[]": "a b"}, "store matcher 'a b': 1:3: parse error: unexpected identifier \"b\""),

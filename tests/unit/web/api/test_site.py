@@ -58,6 +58,22 @@ async def test_paths_that_are_none() -> None:
         assert (await http.delete("/api/v1/query")).status_code == 405
 
 
+async def test_paths_that_stand_before_the_others_tell_their_methods() -> None:
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    from tests.unit.web.api.fakes import site
+
+    async def stores(_: Any) -> Any:
+        return PlainTextResponse("stores")
+
+    transport = httpx.ASGITransport(site(before=[Route("/api/v1/stores", stores)]))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+        assert (await http.get("/api/v1/stores")).text == "stores"
+        answer = await http.post("/api/v1/stores")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
 async def test_errors_have_cors_too() -> None:
     async with client() as http:
         answer = await http.get("/api/v1/query", params={"query": "("})
