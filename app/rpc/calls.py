@@ -6,10 +6,9 @@ an answer: everything a querier asks is a read, so asking twice does no harm.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
-import anyio
 from grpclib.metadata import USER_AGENT, decode_grpc_message, encode_metadata, encode_timeout
 
 from app.errors import CallError, Code, FailureKind
@@ -23,8 +22,6 @@ MAX_ATTEMPTS = 5
 """How often one call is sent at most. Twice is common, where a connection drains; a third time is not."""
 MAX_MESSAGE_TEXT = 2000
 """Characters of an endpoint's error text that are passed on."""
-
-T = TypeVar("T")
 
 # gRPC over HTTP/2, "HTTP2 transport mapping": what a status of HTTP means where gRPC's is missing.
 _HTTP_STATUS = {
@@ -126,6 +123,7 @@ class ResponseStream:
         self._lost_once = False
         self._headers_checked = False
         self._encoding = ""
+        self._waited_for = "a connection"
         self._decompressing: Iterator[bytearray] = iter(())
         self.messages = 0
         """How many have come, on all attempts."""
@@ -135,7 +133,11 @@ class ResponseStream:
 
         :raises CallError: it cannot be sent.
         """
-        await self._in_time(self._open, "a connection")
+        try:
+            await self._open()
+        except CallError as error:
+            raise self._named(error) from None
+        self._waited_for = "the answer"
 
     async def next_block(self) -> bytearray | None:
         """All messages that have arrived, at least one, each behind its five-byte gRPC prefix; None when the
@@ -143,7 +145,10 @@ class ResponseStream:
 
         :raises CallError: the call failed; the message names the address.
         """
-        return await self._in_time(self._next_block, "the answer")
+        try:
+            return await self._next_block()
+        except CallError as error:
+            raise self._named(error) from None
 
     def release(self) -> None:
         """The last block is consumed, without asking for another."""
@@ -173,23 +178,15 @@ class ResponseStream:
             release, self._release = self._release, None
             release()
 
-    # -- one attempt after the other
+    def late(self) -> CallError:
+        """What it is to have no answer when the time of the call is over."""
+        message = f"no answer within {self._spec.timeout:g} s, waiting for {self._waited_for}"
+        failure = self._connections.last_failure()
+        if failure is not None:
+            message += f"; {failure.message}"
+        return self._named(CallError(Code.DEADLINE_EXCEEDED, message, FailureKind.TIMEOUT))
 
-    async def _in_time(self, work: Callable[[], Awaitable[T]], waited_for: str) -> T:
-        remaining = self._spec.remaining()
-        try:
-            if remaining is None:
-                return await work()
-            with anyio.fail_after(max(remaining, 0)):
-                return await work()
-        except TimeoutError:
-            message = f"no answer within {self._spec.timeout:g} s, waiting for {waited_for}"
-            failure = self._connections.last_failure()
-            if failure is not None:
-                message += f"; {failure.message}"
-            raise self._named(CallError(Code.DEADLINE_EXCEEDED, message, FailureKind.TIMEOUT)) from None
-        except CallError as error:
-            raise self._named(error) from None
+    # -- one attempt after the other
 
     def _named(self, error: CallError) -> CallError:
         address = self._connections.address

@@ -211,13 +211,19 @@ class Channel:
         stream = ResponseStream(self, spec)
         self._calls += 1
         service, _, name = method.lstrip("/").partition("/")
-        labels = (kind, service, name)
-        self._metrics.started.labels(*labels).inc()
+        counted = self._metrics.method(kind, service, name)
+        counted.started.inc()
         begun = time.monotonic()
         code = Code.CANCELLED
         try:
-            await stream.open()
-            yield stream
+            # One scope around all of the call: one for each wait in it is dear where answers are small.
+            with anyio.CancelScope() as time_limit:
+                if timeout is not None:
+                    time_limit.deadline = anyio.current_time() + timeout
+                await stream.open()
+                yield stream
+            if time_limit.cancelled_caught:
+                raise stream.late()
             code = Code.OK
         except CallError as error:
             self._failures += 1
@@ -226,10 +232,10 @@ class Channel:
         finally:
             stream.close()
             self._metrics.calls.labels(self.group, code.name).inc()
-            self._metrics.sent.labels(*labels).inc()
-            self._metrics.received.labels(*labels).inc(stream.messages)
-            self._metrics.handled.labels(*labels, code.go_name).inc()
-            self._metrics.handling.labels(*labels).observe(time.monotonic() - begun)
+            counted.sent.inc()
+            counted.received.inc(stream.messages)
+            counted.handled(code).inc()
+            counted.handling.observe(time.monotonic() - begun)
 
     async def connection(self) -> Connection:
         """One that takes new streams, as soon as there is one.

@@ -27,6 +27,7 @@ from hyperframe.frame import GoAwayFrame
 from app.errors import CallError, Code, FailureKind
 from app.rpc import frames
 from app.rpc.client_stream import ClientStream, Moved, NotProcessed, reset_failure
+from app.rpc.corked import CorkedTransport
 from app.rpc.inbound import InboundBuffer
 from app.rpc.patches import apply_patches
 from app.rpc.socket_options import set_client_options, unread
@@ -126,6 +127,7 @@ class ClientProtocol(grpclib.H2Protocol):
     :param max_message_size: bytes of one message.
     """
 
+    transport: CorkedTransport
     connection: ClientConnection
     processor: ClientProcessor
 
@@ -152,7 +154,7 @@ class ClientProtocol(grpclib.H2Protocol):
     # -- transport callbacks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
+        self.transport = CorkedTransport(cast(asyncio.Transport, transport))
         sock = transport.get_extra_info("socket")
         if sock is not None:
             set_client_options(sock)
@@ -246,6 +248,8 @@ class ClientProtocol(grpclib.H2Protocol):
                 self.closed("the endpoint asks for answers while it leaves")
         elif not self.transport.is_closing():
             self.transport.write(data)
+            if self._peer_leaves:
+                self.transport.flush()  # what is unread was looked at now
 
     # -- frames
 

@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from app.rpc.method_metrics import MethodsMetrics
+
 HANDLING = (0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120)
 """Seconds: buckets of how long calls take, as Thanos has them."""
 
@@ -10,7 +12,7 @@ AGES = (1, 10, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
 """Seconds: buckets of the age of connections."""
 
 
-class ClientMetrics:
+class ClientMetrics(MethodsMetrics):
     """Mutable: instruments, fed by the channels."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -52,6 +54,7 @@ class ClientMetrics:
             ("group",),
             registry=registry,
         )
+        super().__init__()
         # Names and labels of go-grpc-prometheus.
         method = ("grpc_type", "grpc_service", "grpc_method")
         self.started = Counter(

@@ -173,13 +173,13 @@ async def _serve(
     else:
         service, _, name = method.lstrip("/").partition("/")
     begun = time.monotonic()
-    labels = (kinds.get(method, UNARY), service, name)
-    metrics.started.labels(*labels).inc()
+    counted = metrics.method(kinds.get(method, UNARY), service, name)
+    counted.started.inc()
     code, message = (fault.code, fault.message) if fault else await _run(call, stream, handler, deadline)
-    metrics.received.labels(*labels).inc(call.received)
-    metrics.sent.labels(*labels).inc(call.sent)
-    metrics.handled.labels(*labels, code.go_name).inc()
-    metrics.handling.labels(*labels).observe(time.monotonic() - begun)
+    counted.received.inc(call.received)
+    counted.sent.inc(call.sent)
+    counted.handled(code).inc()
+    counted.handling.observe(time.monotonic() - begun)
     if stream.failure is None:
         with anyio.move_on_after(TRAILER_LIMIT):
             await call.send_status(code, message)

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from app.errors import Code
+from app.rpc.method_metrics import MethodsMetrics
 from app.rpc.metrics import AGES, HANDLING
 from app.rpc.model import UNARY, Service
 
 
-class ServerMetrics:
+class ServerMetrics(MethodsMetrics):
     """Mutable: instruments, fed by acceptors and listeners."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__()
         self.handshakes = Counter(
             "crossrealm_server_handshakes_total",
             "TLS handshakes with clients (plaintext: connections); reason is empty for result ok.",

@@ -31,6 +31,7 @@ from h2.settings import SettingCodes
 from app.errors import CallError, Code, FailureKind
 from app.rpc import frames
 from app.rpc.abuse import EMPTY_DATA, PING, PRIORITY, RESET, SETTINGS, AbuseBudget
+from app.rpc.corked import CorkedTransport
 from app.rpc.inbound import InboundBuffer
 from app.rpc.lifetime import Action, Lifetime
 from app.rpc.model import Peer
@@ -201,6 +202,7 @@ class ServerProtocol(grpclib.H2Protocol):
     :ivar chain: what the peer showed, DER, leaf first.
     """
 
+    transport: CorkedTransport
     processor: _ServerProcessor
     peer: Peer
     chain: tuple[bytes, ...] = ()
@@ -221,7 +223,7 @@ class ServerProtocol(grpclib.H2Protocol):
     # -- transport callbacks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
+        self.transport = CorkedTransport(cast(asyncio.Transport, transport))
         sock = transport.get_extra_info("socket")
         if sock is not None:
             set_server_options(sock)

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.rpc.acceptor import Acceptor, AcceptorLimits
+from app.rpc.corked import CorkedTransport
 from app.rpc.server_metrics import ServerMetrics
 from app.tls.provider import Provider
 
@@ -43,7 +44,7 @@ class _Protocol(HttpToolsProtocol):
     _chain: tuple[str, ...] = ()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(CorkedTransport(transport))
         encrypted = transport.get_extra_info("ssl_object")
         certificate = encrypted.getpeercert(binary_form=True) if encrypted is not None else None
         if certificate:
