@@ -42,10 +42,13 @@ class Gate:
         :raises QueryTimeout: there are none.
         """
         begun = time.monotonic()
-        with anyio.move_on_after(timeout) as waiting:
-            await self._places.acquire()
-        if waiting.cancelled_caught:
-            raise QueryTimeout("query timed out in query queue")
+        try:
+            self._places.acquire_nowait()
+        except anyio.WouldBlock:
+            with anyio.move_on_after(timeout) as waiting:
+                await self._places.acquire()
+            if waiting.cancelled_caught:
+                raise QueryTimeout("query timed out in query queue") from None
         self._running.inc()
         try:
             waited = time.monotonic() - begun

@@ -222,6 +222,10 @@ class QueryEngine:
             for node in nodes:
                 found[node] = selected
 
+        if len(groups) == 1:
+            ((matchers, hints), nodes) = groups.popitem()
+            await fetch(nodes, matchers, hints)
+            return found
         try:
             async with anyio.create_task_group() as tasks:
                 for (matchers, hints), nodes in groups.items():

@@ -1,4 +1,4 @@
-"""go-grpc-prometheus's instruments, by method. Looking up labels costs more than counting: it is done once."""
+"""go-grpc-prometheus's instruments, by method. Labels are looked up once: that costs more than counting."""
 
 from prometheus_client import Counter, Histogram
 

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import anyio
 import anyio.abc
@@ -16,6 +17,7 @@ from app.rpc.acceptor import Acceptor, AcceptorLimits
 from app.rpc.corked import CorkedTransport
 from app.rpc.server_metrics import ServerMetrics
 from app.tls.provider import Provider
+from app.web.departure import Departure
 
 KEEP_ALIVE = 75
 """Seconds. Longer than the scrape interval of most Prometheus servers."""
@@ -39,11 +41,13 @@ class _Uvicorn(uvicorn.Server):
 
 
 class _Protocol(HttpToolsProtocol):
-    """A connection. Requests are told the client's certificate, as the TLS extension of ASGI has it."""
+    """A connection. Requests are told the client's certificate, as the TLS extension of ASGI has it, and when
+    the client goes away."""
 
     _chain: tuple[str, ...] = ()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._departure = Departure()
         super().connection_made(CorkedTransport(transport))
         encrypted = transport.get_extra_info("ssl_object")
         certificate = encrypted.getpeercert(binary_form=True) if encrypted is not None else None
@@ -54,6 +58,11 @@ class _Protocol(HttpToolsProtocol):
         super().on_message_begin()
         if self._chain:
             self.scope["extensions"] = {"tls": {"client_cert_chain": self._chain}}
+        self._departure.offer(cast("dict[str, Any]", self.scope))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._departure.happen()
 
 
 class HttpServer:

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.engine.fast.grid import Grid
-from app.engine.fast.labels import Texts
+from app.engine.fast.labels import FEW, Texts
 from app.engine.fast.workers import Workers, shared
 from app.engine.kernels.numbers import LONGEST, write_float
 from app.engine.kernels.result_json import write_rows, write_times
@@ -115,13 +116,25 @@ def _texts(
     texts: Texts, names: tuple[str, ...], ids: NDArray[np.int32]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
     """Strings in JSON, where each begins, the numbers of the names, and `ids` in the new numbers; 0: none."""
-    used, inverse = np.unique(np.append(ids.reshape(-1), 0), return_inverse=True)
-    parts = [quoted_json(texts.text(number)) for number in used.tolist()]
+    used, renumbered = _renumbered(ids)
+    parts = [quoted_json(texts.text(number)) for number in used]
     parts += [quoted_json(name) for name in names]
-    starts = np.concatenate(([0], np.cumsum([len(part) for part in parts]))).astype(np.int64)
+    starts = np.fromiter(accumulate(map(len, parts), initial=0), np.int64, len(parts) + 1)
     content = np.frombuffer(b"".join(parts), np.uint8)
     name_ids = np.arange(len(used), len(used) + len(names), dtype=np.int32)
-    return content, starts, name_ids, inverse[:-1].reshape(ids.shape).astype(np.int32)
+    return content, starts, name_ids, renumbered
+
+
+def _renumbered(ids: NDArray[np.int32]) -> tuple[list[int], NDArray[np.int32]]:
+    """The numbers that occur, 0 first, and where each stands among them."""
+    if ids.size <= FEW:  # np.unique takes longer to begin than this takes
+        used = sorted({0, *ids.reshape(-1).tolist()})
+        places = {number: place for place, number in enumerate(used)}
+        return used, np.array([[places[number] for number in row] for row in ids.tolist()], np.int32).reshape(
+            ids.shape
+        )
+    distinct, inverse = np.unique(np.append(ids.reshape(-1), 0), return_inverse=True)
+    return distinct.tolist(), inverse[:-1].reshape(ids.shape).astype(np.int32)
 
 
 def quoted_json(text: str) -> bytes:

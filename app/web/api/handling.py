@@ -12,6 +12,7 @@ from starlette.responses import Response
 from app.web.api.envelope import Result, failure, success
 from app.web.api.errors import ApiError, ErrorKind, api_error
 from app.web.api.form import Form, read_form
+from app.web.departure import departure
 
 log = structlog.get_logger()
 
@@ -62,26 +63,9 @@ class Endpoint:
 
 async def _while_connected(request: Request, handler: Handler, call: Call) -> Result:
     """Run the handler, and cancel it when the client goes away."""
-    found: Result | None = None
-    failed: Exception | None = None
-    async with anyio.create_task_group() as tasks:
-
-        async def watch() -> None:
-            while (await request.receive())["type"] != "http.disconnect":
-                pass
-            tasks.cancel_scope.cancel()
-
-        tasks.start_soon(watch)
-        try:
-            found = await handler(call)
-        except Exception as error:  # raised below, since a task group would wrap it
-            failed = error
-        tasks.cancel_scope.cancel()
-    if failed is not None:
-        raise failed
-    if found is None:
-        raise ApiError(ErrorKind.CANCELED, "the client went away")
-    return found
+    with anyio.CancelScope() as scope, departure(request.scope).told(scope.cancel):
+        return await handler(call)
+    raise ApiError(ErrorKind.CANCELED, "the client went away")
 
 
 def _certificates(request: Request) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from app.tls.cache import CertificateCache
 from app.tls.metrics import TlsMetrics
 from app.tls.model import Role, TlsFiles, TlsPolicy
 from app.tls.provider import Provider
+from app.web.departure import departure
 from app.web.server import HttpServer
 from tests.pki import CA
 
@@ -31,7 +32,18 @@ class Slow:
 
     def __init__(self) -> None:
         self.asked, self.release = anyio.Event(), anyio.Event()
-        self.app = Starlette(routes=[Route("/", self.quick), Route("/slow", self.slow)])
+        self.app = Starlette(
+            routes=[Route("/", self.quick), Route("/slow", self.slow), Route("/left", self.left)]
+        )
+
+    async def left(self, request: Request) -> PlainTextResponse:
+        """An answer to nobody: waits for its client to go away."""
+        gone = anyio.Event()
+        with departure(request.scope).told(gone.set):
+            self.asked.set()
+            await gone.wait()
+            self.release.set()
+        return PlainTextResponse("nobody")
 
     async def quick(self, _: Request) -> PlainTextResponse:
         return PlainTextResponse("quick")
@@ -54,6 +66,16 @@ async def serving(slow: Slow, tls: Provider | None = None) -> AsyncIterator[Http
 async def test_plain() -> None:
     async with serving(Slow()) as server, httpx.AsyncClient() as http:
         assert (await http.get(f"http://127.0.0.1:{server.ports[0]}/")).text == "quick"
+
+
+async def test_a_client_that_goes_away_is_told_of() -> None:
+    slow = Slow()
+    async with serving(slow) as server:
+        with anyio.fail_after(5):
+            async with await anyio.connect_tcp("127.0.0.1", server.ports[0]) as client:
+                await client.send(b"GET /left HTTP/1.1\r\nHost: x\r\n\r\n")
+                await slow.asked.wait()
+            await slow.release.wait()
 
 
 async def test_a_request_in_flight_ends_before_the_drain_does() -> None:

@@ -16,6 +16,7 @@ from app.engine.request import Answer, QueryCanceled, QueryRequest, QueryTimeout
 from app.errors import CallError, Code
 from app.pb.thanos import ShardInfo
 from app.web.api import encoding
+from app.web.departure import Departure
 from tests.unit.web.api.fakes import NOW, FakeEngine, client, site
 
 pytestmark = pytest.mark.anyio
@@ -489,10 +490,7 @@ async def test_a_client_that_goes_away_ends_its_query() -> None:
     messages = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> dict[str, Any]:
-        if messages:
-            return messages.pop()
-        await engine.begun.wait()
-        return {"type": "http.disconnect"}
+        return messages.pop()
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -502,8 +500,13 @@ async def test_a_client_that_goes_away_ends_its_query() -> None:
         "query_string": b"query=up", "headers": [], "scheme": "http", "server": ("test", 80),
         "client": None, "http_version": "1.1",
     }  # fmt: skip
+    client = Departure()
+    client.offer(scope)
     with anyio.fail_after(5):
-        await site(engine)(scope, receive, send)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: site(engine)(scope, receive, send))
+            await engine.begun.wait()
+            client.happen()
     assert (engine.cancelled, engine.running) == (1, 0)
     assert sent[0]["status"] == 503
     assert json.loads(sent[1]["body"])["errorType"] == "canceled"
