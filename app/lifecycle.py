@@ -237,7 +237,7 @@ async def _until_signal(running: _Running) -> int:
 
 async def _become_ready(server: Server) -> None:
     await server.become_ready()
-    # What is there now stays: modules, compiled kernels, metrics. Without this the collector walks through all
+    # What is there now stays: modules, kernels, metrics. Without this the collector walks through all
     # of it again and again, which takes tens of milliseconds in which nothing is answered.
     gc.collect()
     gc.freeze()

@@ -17,7 +17,6 @@ from typing import Any, cast
 from grpclib import protocol as grpclib
 from grpclib.config import Configuration
 from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, Event, ResponseReceived, StreamReset
 from h2.exceptions import NoAvailableStreamIDError, ProtocolError, TooManyStreamsError
@@ -28,6 +27,7 @@ from app.errors import CallError, Code, FailureKind
 from app.rpc import frames
 from app.rpc.client_stream import ClientStream, Moved, NotProcessed, reset_failure
 from app.rpc.corked import CorkedTransport
+from app.rpc.headers import RememberingH2
 from app.rpc.inbound import InboundBuffer
 from app.rpc.patches import apply_patches
 from app.rpc.socket_options import set_client_options, unread
@@ -50,7 +50,7 @@ _H2_CONFIG = H2Configuration(
 )
 
 
-class _DrainingH2(H2Connection):
+class _DrainingH2(RememberingH2):
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Any], list[Event]]:
         # The parent goes to CLOSED and drops what is to be sent: the streams in flight with it.
         event = ConnectionTerminated()
@@ -301,6 +301,11 @@ class ClientProtocol(grpclib.H2Protocol):
             reason = "the endpoint sent more than the stream's window"
             stream.fail(CallError(Code.INTERNAL, reason, FailureKind.PROTOCOL))
             self._reset(stream_id, ErrorCodes.FLOW_CONTROL_ERROR)
+        elif stream.withheld and not flags & frames.END_STREAM:
+            # Only now, since most answers are small: a frame less for both.
+            self._grant(stream_id, stream.withheld)
+            stream.buffer.widen(stream.withheld)
+            stream.withheld = 0
         if flags & frames.END_STREAM:
             # The payload was taken in; h2 learns of the end alone, for the state of the stream.
             return self._feed_h2(
@@ -430,10 +435,9 @@ class ClientProtocol(grpclib.H2Protocol):
     def _register(self, stream: ClientStream, stream_id: int, window: int) -> Callable[[], None]:
         stream.init_stream(stream_id, self.connection)
         stream.buffer = InboundBuffer(
-            window, self._max_message_size, lambda size: self._grant(stream_id, size)
+            STREAM_WINDOW, self._max_message_size, lambda size: self._grant(stream_id, size)
         )
-        if window > STREAM_WINDOW:
-            self.write(frames.window_update(stream_id, window - STREAM_WINDOW))
+        stream.withheld = window - STREAM_WINDOW
         released = self.processor.register(stream)
         return lambda: self._release(stream, released)
 

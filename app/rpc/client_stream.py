@@ -23,11 +23,13 @@ class ClientStream(grpclib.Stream):
 
     :ivar failure: why the stream ended before its trailers; None while it is well.
     :ivar ended: the answer is complete.
+    :ivar withheld: bytes of the window that the peer is told of when its first DATA has come.
     """
 
     buffer: InboundBuffer  # type: ignore[assignment]
     failure: CallError | None = None
     ended = False
+    withheld = 0
 
     def fail(self, failure: CallError) -> None:
         """Wake whoever waits for this stream, with the reason.

@@ -67,6 +67,11 @@ class InboundBuffer:
         self._wake()
         return True
 
+    def widen(self, size: int) -> None:
+        """The peer was granted so many more bytes, for good."""
+        self._window += size
+        self._credit += size
+
     def end(self) -> None:
         """The peer has sent all."""
         self._ended = True

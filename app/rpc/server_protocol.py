@@ -13,7 +13,6 @@ from typing import Any, Protocol, cast
 from grpclib import protocol as grpclib
 from grpclib.config import Configuration
 from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     DataReceived,
@@ -32,6 +31,7 @@ from app.errors import CallError, Code, FailureKind
 from app.rpc import frames
 from app.rpc.abuse import EMPTY_DATA, PING, PRIORITY, RESET, SETTINGS, AbuseBudget
 from app.rpc.corked import CorkedTransport
+from app.rpc.headers import RememberingH2
 from app.rpc.inbound import InboundBuffer
 from app.rpc.lifetime import Action, Lifetime
 from app.rpc.model import Peer
@@ -178,7 +178,7 @@ class _ServerProcessor(grpclib.EventsProcessor):
             self.owner.drain_acknowledged()
 
 
-class _ServerH2(H2Connection):
+class _ServerH2(RememberingH2):
     def _receive_goaway_frame(self, frame: Any) -> tuple[list[Any], list[Event]]:
         # The parent would refuse to send the answers that are still owed.
         return [], []
@@ -219,6 +219,8 @@ class ServerProtocol(grpclib.H2Protocol):
         self._budget = AbuseBudget(self.made_at)
         self._last_stream: int | None = None
         self._refusing = False
+        self._unreturned = 0
+        """Bytes of the connection's window, which is as large as a stream's."""
 
     # -- transport callbacks
 
@@ -302,8 +304,10 @@ class ServerProtocol(grpclib.H2Protocol):
     def data(self, event: DataReceived) -> None:
         size = event.flow_controlled_length or 0
         h2 = self.connection._connection
-        if size:
-            h2.increment_flow_control_window(size)
+        self._unreturned += size
+        if self._unreturned * 4 >= STREAM_WINDOW:
+            h2.increment_flow_control_window(self._unreturned)
+            self._unreturned = 0
         stream = cast("ServerStream | None", self.processor.streams.get(event.stream_id or 0))
         if stream is not None:
             stream.buffer.feed(memoryview(event.data or b""), size)

@@ -502,9 +502,13 @@ async def test_a_client_that_goes_away_ends_its_query() -> None:
     }  # fmt: skip
     client = Departure()
     client.offer(scope)
+
+    async def answered() -> None:
+        await site(engine)(scope, receive, send)
+
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(lambda: site(engine)(scope, receive, send))
+            tasks.start_soon(answered)
             await engine.begun.wait()
             client.happen()
     assert (engine.cancelled, engine.running) == (1, 0)
