@@ -1,8 +1,8 @@
 """Header blocks that come again and again, decoded and validated once.
 
 Of the calls of a querier one has the same headers as the next. HPACK then sends an index for each, and what
-such a block means depends on the dynamic table alone, which it does not change. Until another block changes the
-table, equal bytes are equal headers. Measured: half of the time that h2 spends on a call.
+such a block means depends on the dynamic table alone, which it does not change. Until another block changes
+the table, equal bytes are equal headers. Measured: half of the time that h2 spends on a call.
 """
 
 from collections.abc import Iterable
@@ -74,7 +74,7 @@ class RememberingH2(H2Connection):
             frames, events = super()._receive_headers_frame(frame)
             self._remember(block, events)
             return frames, events
-        events = self.state_machine.process_input(ConnectionInputs.RECV_HEADERS)
+        events: list[Any] = self.state_machine.process_input(ConnectionInputs.RECV_HEADERS)
         stream = self._get_or_create_stream(stream_id, AllowedStreamIDs(not self.config.client_side))
         events += stream.state_machine.process_input(StreamInputs.RECV_HEADERS)
         received: Any = events[-1]

@@ -13,7 +13,8 @@ from hyperframe.frame import Frame
 
 
 @pytest.mark.parametrize(
-    ("name", "version"), [("grpclib", "0.4.9"), ("h2", "4.4.1"), ("hyperframe", "6.1.0")]
+    ("name", "version"),
+    [("grpclib", "0.4.9"), ("h2", "4.4.1"), ("hpack", "4.2.0"), ("hyperframe", "6.1.0")],
 )
 def test_versions(name: str, version: str) -> None:
     assert metadata.version(name) == version
