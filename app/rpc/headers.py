@@ -74,22 +74,22 @@ class RememberingH2(H2Connection):
             frames, events = super()._receive_headers_frame(frame)
             self._remember(block, events)
             return frames, events
-        events: list[Any] = self.state_machine.process_input(ConnectionInputs.RECV_HEADERS)
+        found: list[Any] = self.state_machine.process_input(ConnectionInputs.RECV_HEADERS)
         stream = self._get_or_create_stream(stream_id, AllowedStreamIDs(not self.config.client_side))
-        events += stream.state_machine.process_input(StreamInputs.RECV_HEADERS)
-        received: Any = events[-1]
-        if type(received) is not expected:
+        found += stream.state_machine.process_input(StreamInputs.RECV_HEADERS)
+        received: Any = found[-1]
+        if received.__class__ != expected:
             raise ProtocolError("headers that the state of their stream does not allow")
         if "END_STREAM" in frame.flags:
             ended = stream.state_machine.process_input(StreamInputs.RECV_END_STREAM)
             received.stream_ended = ended[0]
-            events += ended
+            found += ended
         elif expected is TrailersReceived:
             raise ProtocolError("Trailers must have END_STREAM set")
         received.headers = list(known)
-        return [], events
+        return [], found
 
-    def _expected(self, stream: H2Stream | None) -> type[Event]:
+    def _expected(self, stream: H2Stream | None) -> type[Any]:
         """What headers on a stream would be."""
         if stream is not None and stream.state_machine.headers_received:
             return TrailersReceived

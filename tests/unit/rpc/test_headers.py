@@ -77,7 +77,7 @@ NAMED = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(NAMED, NAMED), min_size=1, max_size=30), st.sampled_from([None, 0, 64, 300]))
 def test_what_is_seen_is_what_h2_sees(calls: list[tuple[Headers, Headers]], table: int | None) -> None:
     """Values that fill the dynamic table push others out of it, and a peer may make it small."""
