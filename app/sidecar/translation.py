@@ -23,6 +23,8 @@ PIECE = 3 * 1024 * 1024
 """Bytes of chunks from which on one series goes out in several messages of it: many clients take messages of
 4 MiB at most."""
 OUT_SIZE = 256 * 1024
+FIRST = 16 * 1024
+"""Bytes of an answer that the first tables are for. Most are small, and memory that was never touched is dear."""
 SAMPLES_PER_CHUNK = 120
 """As the limit on samples counts them, here as in Thanos."""
 
@@ -90,13 +92,13 @@ class Translation:
         self._shard_names[:, :2] = spans[2 * count :]
         self._begin = len(front)
         self._end = self._begin
-        self._data: Bytes = np.empty(self._begin + 2 * ROUND, np.uint8)
+        self._data: Bytes = np.empty(self._begin + FIRST, np.uint8)
         self._data[: self._begin] = np.frombuffer(front, np.uint8)
         self._table: Offsets = np.empty((self._data.size // 8 + 2, kernels.FRAME_COLUMNS), np.int64)
-        self._out: Bytes = np.empty(OUT_SIZE, np.uint8)
+        self._out: Bytes = np.empty(FIRST, np.uint8)
         self._checked = 0
         self._last_key: Bytes = np.empty(0, np.uint8)
-        self._make_tables(ROUND)
+        self._make_tables(FIRST)
         self.frames = self.series = self.chunks = self.bytes = 0
 
     def add(self, content: bytes) -> bool:
@@ -119,6 +121,9 @@ class Translation:
         :param final: nothing comes any more.
         :raises CallError: the frames are not what they should be, or a limit is exceeded.
         """
+        if not final and self._keys.size < ROUND:
+            self._make_tables(ROUND)
+            self._out = np.empty(OUT_SIZE, np.uint8)
         count, behind = self._frames(final=final)
         rows = self._read(count)
         groups, group_count = self._groups(rows)
@@ -268,7 +273,7 @@ class Translation:
     def _room(self, size: int) -> None:
         """Room for `size` bytes more."""
         if self._end + size > self._data.size:
-            grown: Bytes = np.empty(max(2 * self._data.size, self._end + 2 * size), np.uint8)
+            grown: Bytes = np.empty(max(4 * self._data.size, self._end + 2 * size), np.uint8)
             grown[: self._end] = self._data[: self._end]
             self._data = grown
             # A frame has five bytes at least, one with a series in it more.
