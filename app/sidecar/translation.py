@@ -24,7 +24,7 @@ PIECE = 3 * 1024 * 1024
 4 MiB at most."""
 OUT_SIZE = 256 * 1024
 FIRST = 16 * 1024
-"""Bytes of an answer that the first tables are for. Most are small, and memory that was never touched is dear."""
+"""Bytes of an answer that the first tables are for. Most are small, and untouched memory is dear."""
 SAMPLES_PER_CHUNK = 120
 """As the limit on samples counts them, here as in Thanos."""
 
