@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from app.engine.histogram.model import FloatHistogram, ResetHint
 from app.engine.model import Labels, Matrix, Row, Sample, Scalar, String, Value, Vector
+from app.engine.promql.quoting import utf8
 from app.fanout.wire import field, framed, varint
 from app.pb.prometheus_copy import BucketSpan, Histogram, HistogramResetHint
 
@@ -92,7 +93,8 @@ def _of_row(row: Row) -> bytes:
 
 def _labels(labels: Labels) -> bytes:
     return b"".join(
-        field(_LABELS, field(1, name.encode()) + field(2, value.encode())) for name, value in labels
+        field(_LABELS, field(1, utf8(name).encode()) + field(2, utf8(value).encode()))
+        for name, value in labels
     )
 
 

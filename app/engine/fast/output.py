@@ -14,6 +14,7 @@ from app.engine.fast.workers import Workers, shared
 from app.engine.kernels.numbers import LONGEST, write_float
 from app.engine.kernels.result_json import write_rows, write_times
 from app.engine.model import Matrix, Query, Row, Sample, Scalar, Vector
+from app.engine.promql.quoting import utf8
 
 _BLOCK = 1 << 18
 """Bytes of JSON at a time."""
@@ -141,7 +142,7 @@ def quoted_json(text: str) -> bytes:
     """As the JSON encoder of Prometheus escapes: only what must be, and no other short forms."""
     if _ESCAPED.search(text):
         text = _ESCAPED.sub(lambda found: _SHORT.get(found[0]) or f"\\u{ord(found[0]):04x}", text)
-    return f'"{text}"'.encode("utf-8", "surrogatepass")
+    return f'"{utf8(text)}"'.encode()
 
 
 def _scalar(scalar: Scalar) -> bytes:

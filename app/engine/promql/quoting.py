@@ -50,6 +50,13 @@ def is_text(text: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
+def utf8(text: str) -> str:
+    """With U+FFFD in place of what is not UTF-8, as Go writes strings into JSON."""
+    if text.isascii() or is_text(text):
+        return text
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _unescaped(escape: str, mark: str) -> bytes:
     """Octal and ``\\x`` escapes are bytes, not characters, as in Go."""
     if escape in _UNSHORT:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from app.engine.model import Hints
 from app.engine.promql.ast import Matcher
+from app.engine.promql.quoting import utf8
 from app.engine.select.model import SelectOptions
 from app.errors import CallError, Code
 from app.fanout.choosing import BATCH
@@ -58,7 +59,7 @@ def series_request(matchers: Sequence[Matcher], hints: Hints, options: SelectOpt
         query_hints=QueryHints(
             step_millis=hints.step,
             func=Func(name=hints.func) if hints.func else None,
-            grouping=Grouping(by=hints.by, labels=list(hints.grouping))
+            grouping=Grouping(by=hints.by, labels=[utf8(name) for name in hints.grouping])
             if hints.by or hints.grouping
             else None,
             range=Range(millis=hints.range) if hints.range else None,
@@ -70,9 +71,9 @@ def series_request(matchers: Sequence[Matcher], hints: Hints, options: SelectOpt
 
 
 def label_matchers(matchers: Sequence[Matcher]) -> list[LabelMatcher]:
-    """As the StoreAPI has them."""
+    """As the StoreAPI has them, whose strings are UTF-8, as labels are: no series has what is not."""
     return [
-        LabelMatcher(type=_OPERATORS[matcher.op], name=matcher.name, value=matcher.value)
+        LabelMatcher(type=_OPERATORS[matcher.op], name=utf8(matcher.name), value=utf8(matcher.value))
         for matcher in matchers
     ]
 

@@ -6,6 +6,7 @@ large and very small ones. Python's `repr` finds the same digits.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from app.engine.histogram.buckets import to_json
 from app.engine.histogram.model import FloatHistogram
 from app.engine.model import Labels, Matrix, Row, Sample, Scalar, String, Value, Vector
+from app.engine.promql.quoting import utf8
 from app.engine.request import Columnar
 
 BLOCK = 128 * 1024
@@ -68,9 +70,29 @@ def float_points(times: NDArray[np.int64], values: NDArray[np.float64]) -> bytes
     return ",".join([f'[{timestamp(time)},"{number(value)}"]' for time, value in points]).encode()
 
 
+def encoded(found: object) -> bytes:
+    """Anything that msgspec encodes, with U+FFFD for what escapes in a query have made that is not UTF-8."""
+    try:
+        return msgspec.json.encode(found)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_readable(msgspec.to_builtins(found)))
+
+
+def _readable(found: Any) -> Any:
+    match found:
+        case str():
+            return utf8(found)
+        case dict():
+            return {utf8(str(name)): _readable(value) for name, value in found.items()}
+        case list() | tuple():
+            return [_readable(each) for each in found]
+        case _:
+            return found
+
+
 def labels_json(labels: Labels) -> bytes:
     """An object of names and values."""
-    return msgspec.json.encode(dict(labels))
+    return encoded(dict(labels))
 
 
 def histogram_json(histogram: FloatHistogram) -> bytes:
@@ -110,7 +132,7 @@ def result(value: Value) -> Iterator[bytes]:
         case Scalar():
             yield f'[{_trimmed(value.time)},"{plain_number(value.value)}"]'.encode()
         case String():
-            yield f"[{_trimmed(value.time)},".encode() + msgspec.json.encode(value.value) + b"]"
+            yield f"[{_trimmed(value.time)},".encode() + encoded(value.value) + b"]"
         case Vector():
             yield from listed(_sample(each) for each in value.samples)
         case Matrix():

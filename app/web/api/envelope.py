@@ -6,7 +6,7 @@ from itertools import chain
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from app.web.api.encoding import blocks
+from app.web.api.encoding import blocks, encoded
 from app.web.api.errors import ApiError
 
 CORS = {
@@ -37,13 +37,13 @@ def result_of(data: object, warnings: Sequence[str] = ()) -> Result:
 
     :param data: anything that msgspec encodes.
     """
-    return Result(iter((msgspec.json.encode(data),)), warnings)
+    return Result(iter((encoded(data),)), warnings)
 
 
 def success(result: Result, cors: Mapping[str, str]) -> Response:
     """200. One that is larger than a block is streamed, its blocks made in threads."""
     warnings = list(dict.fromkeys((*result.warnings, *result.annotations)))
-    end = b',"warnings":' + msgspec.json.encode(warnings) + b"}" if warnings else b"}"
+    end = b',"warnings":' + encoded(warnings) + b"}" if warnings else b"}"
     content = blocks(chain((b'{"status":"success","data":',), result.data, (end,)))
     headers = {**(_UNCACHED if result.warnings else _JSON), **cors}
     first, second = next(content), next(content, None)
@@ -54,7 +54,7 @@ def success(result: Result, cors: Mapping[str, str]) -> Response:
 
 def failure(error: ApiError, cors: Mapping[str, str]) -> Response:
     """An error, never cached."""
-    content = msgspec.json.encode({"status": "error", "errorType": error.kind, "error": error.text})
+    content = encoded({"status": "error", "errorType": error.kind, "error": error.text})
     return Response(content, error.kind.status, headers={**_UNCACHED, **cors})
 
 

@@ -44,6 +44,12 @@ def test_the_bits_of_a_nan_are_kept() -> None:
     assert values[1].tobytes() in found
 
 
+def test_labels_are_utf_8() -> None:
+    (found,) = responses(Vector([Sample((("a\udcff", "é\udcff"),), 1.0, 0)]), 0)
+    assert found.timeseries is not None
+    assert [(each.name, each.value) for each in found.timeseries.labels] == [("a\ufffd", "é\ufffd")]
+
+
 def test_a_vector_has_floats_and_histograms() -> None:
     vector = Vector(
         [Sample((("a", "1"),), 2.5, 1000), Sample((("a", "2"),), H, 1000), Sample((), 0.0, -1000)]

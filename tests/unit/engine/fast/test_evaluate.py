@@ -374,7 +374,12 @@ def test_labels_longer_than_a_part() -> None:
 
 @pytest.mark.parametrize(
     ("text", "quoted"),
-    [("a", b'"a"'), ('\\"\t\r\x08', b'"\\\\\\"\\t\\r\\u0008"'), ("<é\u2028>", '"<é\u2028>"'.encode())],
+    [
+        ("a", b'"a"'),
+        ('\\"\t\r\x08', b'"\\\\\\"\\t\\r\\u0008"'),
+        ("<é\u2028>", '"<é\u2028>"'.encode()),
+        ("é\udcff", '"é\ufffd"'.encode()),
+    ],
 )
 def test_quoted_json(text: str, quoted: bytes) -> None:
     assert quoted_json(text) == quoted

@@ -45,6 +45,12 @@ SELECTOR: dict[str, Any] = {
 }
 
 
+async def test_bytes_that_are_no_text_are_shown_as_such() -> None:
+    assert (await get("parse_query", '"\\xff"'))["data"] == {"type": "stringLiteral", "val": "\ufffd"}
+    assert (await get("parse_query", r'a{b="é\xff"}'))["data"]["matchers"][0]["value"] == "é\ufffd"
+    assert (await get("format_query", r'a{b="é\xff"}'))["data"] == r'a{b="é\xff"}'
+
+
 async def test_a_query_is_parsed() -> None:
     found = await get("parse_query", 'sum by (job) (rate(a{b!~"c"}[5m] offset -1m @ 1.5)) > bool 2')
     assert found["data"] == {

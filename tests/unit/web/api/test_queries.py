@@ -61,6 +61,11 @@ async def refused(path: str, parameters: Any, settings: QuerySettings | None = N
     [
         (Scalar(1500, 1e-7), '"scalar","result":[1.5,"0.0000001"]'),
         (String(2000, 'a"<b'), r'"string","result":[2,"a\"<b"]'),
+        (String(2000, "é\udcff"), '"string","result":[2,"é\ufffd"]'),
+        (
+            Vector([Sample((("a", "\udcff"), ("b\udcc3", "é")), 1.0, 0)]),
+            '"vector","result":[{"metric":{"a":"\ufffd","b\ufffd":"é"},"value":[0,"1"]}]',
+        ),
         (Vector([]), '"vector","result":[]'),
         (
             Vector([Sample((("__name__", "up"), ("job", "ä")), 1e-7, 1500), Sample((), 2.0, 1000)]),
