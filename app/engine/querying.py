@@ -14,12 +14,15 @@ from app.config.query_options import QueryOptions
 from app.engine import fast
 from app.engine.active import ActiveQueries
 from app.engine.cancelling import CancelFlag
+from app.engine.measuring import Cost, Measured, Measuring, analyzed
 from app.engine.metrics import EngineMetrics
 from app.engine.model import Annotations, EvaluationError, Hints, Limits, Query, Scalar, Series, Value
 from app.engine.prepare import Prepared, prepared, restricted
 from app.engine.promql.ast import Matcher, SubqueryExpr, VectorSelector
 from app.engine.promql.features import NO_FEATURES, Features, features_of
 from app.engine.promql.parser import parse
+from app.engine.promql.printer import text
+from app.engine.reference import analysis as reference_analysis
 from app.engine.reference import run
 from app.engine.request import Answer, Columnar, QueryRequest, QueryTimeout
 from app.engine.select.decode import decode
@@ -164,49 +167,60 @@ class QueryEngine:
     async def _answer(self, request: QueryRequest, cancel: CancelFlag) -> Answer:
         placed = self._prepared(request)
         fetching = time.monotonic()
-        selected = await self._select(placed, request)
+        taken: dict[VectorSelector, float] = {}
+        selected = await self._select(placed, request, taken)
         evaluating = time.monotonic()
         tables = {node: each.table for node, each in selected.items()}
         warnings = list(dict.fromkeys(text for each in selected.values() for text in each.warnings))
         plan = fast.plan(placed.expr, placed.query)
+        work = _Work(placed, plan, tables, cancel, request.count or request.analyze)
         if _is_small(plan, tables):
-            found, annotations = self._evaluated(placed, plan, tables, cancel)
+            found, annotations = self._evaluated(work)
         else:
-            found, annotations = await self._in_thread(lambda: self._evaluated(placed, plan, tables, cancel))
-        stats = None
+            found, annotations = await self._in_thread(lambda: self._evaluated(work))
+        stats = analysis = None
         if request.stats:
-            stats = _stats(evaluating - fetching, time.monotonic() - evaluating)
-        return Answer(found, annotations, warnings, stats)
+            cost = Cost(
+                request.queued,
+                evaluating - fetching,
+                time.monotonic() - evaluating - work.measuring.paused,
+                work.measuring.peak,
+                work.measuring.per_step.tolist(),
+            )
+            stats = cost.stats(placed.query, every_step=request.every_step)
+        if request.analyze:
+            analysis = work.analysis(taken, evaluating - fetching)
+        return Answer(found, annotations, warnings, stats, analysis)
 
-    def _evaluated(
-        self,
-        placed: Prepared,
-        plan: fast.Plan,
-        tables: Mapping[VectorSelector, ChunkTable],
-        cancel: CancelFlag,
-    ) -> tuple[Value | Columnar, Annotations]:
+    def _evaluated(self, work: "_Work") -> tuple[Value | Columnar, Annotations]:
         """On columns if the whole query can be, else by the reference evaluator."""
+        plan, tables = work.plan, work.tables
         if plan.path == fast.FAST:
             annotations = Annotations()
             wanted = {number: tables[node] for number, (node, _) in enumerate(fast.selectors(plan))}
             try:
-                found = fast.evaluate(plan, wanted, cancel.array, annotations)
+                found = fast.evaluate(plan, wanted, work.cancel.array, annotations, measuring=work.measured())
             except fast.NotServed:
                 log.debug("query left to the reference evaluator: its series are not all floats")
             else:
                 self._metrics.evaluated(fast.FAST)
                 if isinstance(found, Scalar):
                     return found, annotations
-                return _Columns(found, placed.query), annotations
-        annotations = Annotations()
+                return _Columns(found, plan.query), annotations
+        annotations, work.path = Annotations(), fast.REFERENCE
         self._metrics.evaluated(fast.REFERENCE)
-        return evaluated(placed, tables, annotations, cancel), annotations
+        return evaluated(work.placed, tables, annotations, work.cancel, work.measured()), annotations
 
     async def _in_thread(self, work: Callable[[], Given]) -> Given:
         return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
 
-    async def _select(self, placed: Prepared, request: QueryRequest) -> dict[VectorSelector, Selected]:
-        """All selectors at once, but for the limit; the same series are asked for only once."""
+    async def _select(
+        self, placed: Prepared, request: QueryRequest, taken: dict[VectorSelector, float]
+    ) -> dict[VectorSelector, Selected]:
+        """All selectors at once, but for the limit; the same series are asked for only once.
+
+        :param taken: gets the seconds that each took.
+        """
         found: dict[VectorSelector, Selected] = {}
         places = anyio.CapacityLimiter(self._options.selects)
         context = RequestContext(metadata=request.metadata, timeout=request.timeout)
@@ -217,10 +231,11 @@ class QueryEngine:
 
         async def fetch(nodes: list[VectorSelector], matchers: frozenset[Matcher], hints: Hints) -> None:
             async with places:
+                begun = time.monotonic()
                 ordered = sorted(matchers, key=lambda matcher: (matcher.name, matcher.op, matcher.value))
                 selected = await self._selecting.select(ordered, hints, request.select, context)
             for node in nodes:
-                found[node] = selected
+                found[node], taken[node] = selected, time.monotonic() - begun
 
         if len(groups) == 1:
             ((matchers, hints), nodes) = groups.popitem()
@@ -242,6 +257,50 @@ class QueryEngine:
         """
         placed = self._prepared(request)
         return fast.explained(fast.plan(placed.expr, placed.query).root)
+
+
+class _Work:
+    """Mutable: what one evaluation is given, and its measurements where they are wanted.
+
+    :ivar path: that the evaluation took.
+    """
+
+    def __init__(
+        self,
+        placed: Prepared,
+        plan: fast.Plan,
+        tables: Mapping[VectorSelector, ChunkTable],
+        cancel: CancelFlag,
+        measure: bool,
+    ) -> None:
+        self.placed, self.plan, self.tables, self.cancel = placed, plan, tables, cancel
+        self.path = plan.path
+        self.measuring = Measuring(placed.query)
+        self._measure = measure
+
+    def measured(self) -> Measuring | None:
+        """New measurements for an evaluation; None: none are wanted."""
+        self.measuring = Measuring(self.placed.query)
+        return self.measuring if self._measure else None
+
+    def analysis(self, taken: Mapping[VectorSelector, float], fetching: float) -> Mapping[str, Any]:
+        """What all cost, for Thanos's `analysis`: the selectors, as they were fetched, and the nodes.
+
+        :param taken: seconds that each selector took; at the same time as others.
+        :param fetching: seconds that all of them took.
+        """
+        measuring = self.measuring
+        if self.path == fast.FAST:
+            tree = fast.analysis(self.plan.root, measuring)
+        else:
+            tree = reference_analysis(self.placed.expr, measuring)
+        fetched = [analyzed(f"[fetch] {text(node)}", Measured(seconds)) for node, seconds in taken.items()]
+        whole = Measured(fetching, int(measuring.per_step.sum()), measuring.peak)
+        whole.seconds = fetching + (measuring.of(self._root()).seconds or 0.0)
+        return analyzed("[query]", whole, [*fetched, tree])
+
+    def _root(self) -> object:
+        return self.plan.root if self.path == fast.FAST else self.placed.expr
 
 
 class _Columns:
@@ -275,6 +334,7 @@ def evaluated(
     tables: Mapping[VectorSelector, ChunkTable],
     annotations: Annotations,
     cancel: CancelFlag,
+    measuring: Measuring | None = None,
 ) -> Value:
     """By the reference evaluator, which wants all samples decoded.
 
@@ -285,20 +345,7 @@ def evaluated(
         if id(table) not in decoded:
             decoded[id(table)] = decode(table, cancel.array)
     series = {node: decoded[id(table)] for node, table in tables.items()}
-    return run(placed, series, annotations, cancel.check)
-
-
-def _stats(fetch: float, evaluate: float) -> Mapping[str, Any]:
-    """As Prometheus names them, as far as they are measured here."""
-    timings = {
-        "evalTotalTime": fetch + evaluate,
-        "resultSortTime": 0.0,
-        "queryPreparationTime": fetch,
-        "innerEvalTime": evaluate,
-        "execQueueTime": 0.0,
-        "execTotalTime": fetch + evaluate,
-    }
-    return {"timings": timings, "samples": {"totalQueryableSamples": 0, "peakSamples": 0}}
+    return run(placed, series, annotations, cancel.check, measuring)
 
 
 __all__ = ["EngineOptions", "EvaluationError", "QueryEngine", "Selects"]

@@ -21,6 +21,10 @@ class QueryRequest(msgspec.Struct, frozen=True):
     :param metadata: forwarded to the endpoints: the tenant.
     :param enforced: matchers that every selector gets in the place of its own on those labels: tenancy.
     :param within: matchers that every selector gets beside its own: what the caller's identity may see.
+    :param stats: what it cost is wanted, and with `every_step` the samples of each step.
+    :param count: samples are counted for it, which takes reading them once more.
+    :param analyze: what each of its nodes cost is wanted.
+    :param queued: seconds that it has waited for its turn.
     """
 
     text: str
@@ -34,6 +38,10 @@ class QueryRequest(msgspec.Struct, frozen=True):
     enforced: tuple[tuple[str, str, str], ...] = ()
     within: tuple[tuple[str, str, str], ...] = ()
     stats: bool = False
+    every_step: bool = False
+    count: bool = False
+    analyze: bool = False
+    queued: float = 0.0
 
 
 @runtime_checkable
@@ -55,12 +63,16 @@ class Columnar(Protocol):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """:param warnings: of the endpoints: what is missing. The annotations are PromQL's own."""
+    """
+    :param warnings: of the endpoints: what is missing. The annotations are PromQL's own.
+    :param stats: as Prometheus names them; `analysis` as Thanos does.
+    """
 
     found: Value | Columnar
     annotations: Annotations
     warnings: Sequence[str] = ()
     stats: Mapping[str, Any] | None = None
+    analysis: Mapping[str, Any] | None = None
 
     @property
     def value(self) -> Value:

@@ -29,7 +29,7 @@ Points = dict[Labels, list[tuple[int, float]]]
 
 @asynccontextmanager
 async def filled(
-    directory: Path, series: Sequence[Series], external_labels: Mapping[str, str]
+    directory: Path, series: Sequence[Series], external_labels: Mapping[str, str], flags: Sequence[str] = ()
 ) -> AsyncIterator[str]:
     """Its URL, entered when it has the series; without the program the test is skipped."""
     address = free_address()
@@ -42,6 +42,7 @@ async def filled(
         f"--web.listen-address={address}",
         "--web.enable-remote-write-receiver",
         "--log.level=warn",
+        *flags,
     ]
     async with running("prometheus", command, directory, grace=10.0) as child:
         url = f"http://{address}"

@@ -14,10 +14,12 @@ from app.engine.fast.context import Context, NotServed
 from app.engine.fast.evaluator import Evaluator
 from app.engine.fast.grid import Grid, Numbers, Steps
 from app.engine.fast.labels import LabelTable
+from app.engine.fast.measuring import MeasuringEvaluator, analysis
 from app.engine.fast.output import is_instant, to_value, write_json
 from app.engine.fast.plan import FAST, REFERENCE, Node, Plan, explained, make_plan
 from app.engine.fast.warming import warm_up
 from app.engine.fast.workers import Workers, shared
+from app.engine.measuring import Measuring
 from app.engine.model import Annotations, Hints, Query, Scalar
 from app.engine.promql.ast import Expr, VectorSelector
 from app.engine.select.model import ChunkTable
@@ -29,6 +31,7 @@ __all__ = [
     "Node",
     "NotServed",
     "Plan",
+    "analysis",
     "evaluate",
     "explained",
     "plan",
@@ -59,6 +62,7 @@ def evaluate(
     cancel: NDArray[np.uint8],
     annotations: Annotations,
     workers: Workers | None = None,
+    measuring: Measuring | None = None,
 ) -> Grid | Scalar:
     """Evaluate a plan whose path is `fast`. Blocks; the interpreter's lock is free most of the time.
 
@@ -66,6 +70,7 @@ def evaluate(
     :param cancel: (1,) uint8; another thread sets it to stop.
     :param annotations: added to.
     :param workers: the threads; those of the process unless given. The result does not depend on them.
+    :param measuring: added to; None: nothing is measured.
     :return: a scalar only for an instant query; over a range it is a row without labels.
     :raises EvaluationError: the query cannot be answered.
     :raises NotServed: the data is for the reference path, as native histograms are.
@@ -75,7 +80,8 @@ def evaluate(
     context = Context(query, tables, cancel, annotations, workers or shared())
     count = 1 if is_instant(query) else (query.end - query.start) // query.step + 1
     steps = Steps(query.start, query.step, count)
-    found = Evaluator(context).value(plan.root, steps)
+    evaluator = Evaluator(context) if measuring is None else MeasuringEvaluator(context, plan, measuring)
+    found = evaluator.value(plan.root, steps)
     if isinstance(found, Numbers):
         if is_instant(query):
             return Scalar(query.start, float(found.values[0]))

@@ -7,6 +7,7 @@ from app.engine.fast.context import Context
 from app.engine.fast.grid import Grid, Numbers, Steps
 from app.engine.fast.plan import Node
 from app.engine.fast.served import SCALARS, WINDOWS
+from app.engine.fast.windowing import Source, Window
 from app.engine.promql import ast
 
 Value = Grid | Numbers
@@ -32,6 +33,9 @@ class Evaluator:
                 return found.broadcast(steps)
             return Numbers(np.repeat(found.values, steps.count))
         return self._value(node, steps)
+
+    def observe(self, node: Node, source: Source, window: Window) -> None:
+        """Told of all windows that a node reads. For who measures."""
 
     def vector(self, node: Node, steps: Steps) -> Grid:
         """Of a node whose type is a vector."""

@@ -65,6 +65,7 @@ def aggregated(
     """An aggregation of what `is_direct` takes."""
     if isinstance(node.expr, VectorSelector):
         source, window = _instant(context, node, steps, over_time.INSTANT)
+        evaluator.observe(node, source, window)
         return aggregation.of_source(context, expr, source, window, source.labels, steps)[0]
     assert isinstance(node.expr, Call)
     source, window = _called(evaluator, context, node, node.expr, steps)
@@ -116,6 +117,7 @@ def _called(
     )
     if call.func == "quantile_over_time":
         _check_quantiles(context, call, source, window, steps)
+    evaluator.observe(node, source, window)
     return source, window
 
 

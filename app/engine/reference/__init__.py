@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from app.engine.histogram.model import FloatHistogram
+from app.engine.measuring import Measuring
 from app.engine.model import (
     Annotations,
     Labels,
@@ -27,6 +28,9 @@ from app.engine.promql.parser import parse
 from app.engine.promql.typecheck import type_of
 from app.engine.reference.elements import Window
 from app.engine.reference.evaluator import Evaluator
+from app.engine.reference.measuring import MeasuringEvaluator, analysis
+
+__all__ = ["Number", "analysis", "evaluate", "run"]
 
 Number = float | FloatHistogram
 
@@ -54,15 +58,21 @@ def run(
     series: Mapping[VectorSelector, Sequence[Series]],
     annotations: Annotations,
     check: Callable[[], None],
+    measuring: Measuring | None = None,
 ) -> Value:
     """Evaluate a query whose series have been fetched.
 
     :param check: called often; raises where the query is to end.
+    :param measuring: added to; None: nothing is measured.
     :raises EvaluationError: it cannot be answered.
     """
     query, expr = placed.query, placed.expr
     kind = type_of(expr)
-    evaluator = Evaluator(placed, series, annotations, check)
+    evaluator = (
+        Evaluator(placed, series, annotations, check)
+        if measuring is None
+        else MeasuringEvaluator(placed, series, annotations, check, measuring)
+    )
     if query.step:
         return _range(evaluator, expr, kind, query)
     if kind is ValueType.STRING:

@@ -113,7 +113,9 @@ def blocks(pieces: Iterable[bytes], size: int = BLOCK) -> Iterator[bytes]:
         yield b"".join(held)
 
 
-def query_data(value: Value | Columnar, stats: Mapping[str, object] | None) -> Iterator[bytes]:
+def query_data(
+    value: Value | Columnar, stats: Mapping[str, object] | None, analysis: Mapping[str, object] | None = None
+) -> Iterator[bytes]:
     """The `data` of a query's answer, in pieces. `analysis` is Thanos's, which always has it."""
     if isinstance(value, Columnar):
         kind, written = value.kind, value.json()
@@ -123,7 +125,7 @@ def query_data(value: Value | Columnar, stats: Mapping[str, object] | None) -> I
     yield from written
     if stats is not None:
         yield b',"stats":' + msgspec.json.encode(stats)
-    yield b',"analysis":{}}'
+    yield b',"analysis":' + msgspec.json.encode(analysis or {}) + b"}"
 
 
 def result(value: Value) -> Iterator[bytes]:

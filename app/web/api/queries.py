@@ -21,7 +21,6 @@ from app.web.api.tenancy import tenant_of
 
 ENGINES = ("prometheus", "thanos")
 TRUNCATED = "results truncated due to limit"
-NOT_ANALYZED = "queries are not analyzed here; /api/v1/query_explain shows how one is evaluated"
 
 
 class _ShardInfo(msgspec.Struct, frozen=True):
@@ -75,7 +74,8 @@ class Queries:
     async def _answered(self, call: Call, request: QueryRequest) -> Result:
         limit = parameters.limit_of(call.form)
         async with self._gate.entered(request.timeout) as left:
-            answer = await self._engine.query(msgspec.structs.replace(request, timeout=left))
+            running = msgspec.structs.replace(request, timeout=left, queued=request.timeout - left)
+            answer = await self._engine.query(running)
         return _result(answer, call.form, limit)
 
     def _instant(self, call: Call) -> QueryRequest:
@@ -118,6 +118,9 @@ class Queries:
             metadata=tenant.metadata,
             enforced=() if own is None else ((own.op, own.name, own.value),),
             stats=bool(form.get("stats")),
+            every_step=form.get("stats") == "all",
+            count=bool(form.get("stats")),
+            analyze=form.get("analyze") in ("true", "1"),
         )
 
 
@@ -126,11 +129,9 @@ def _result(answer: Answer, form: Form, limit: int) -> Result:
     warnings = [*answer.warnings]
     if cut:
         warnings.append(TRUNCATED)
-    if form.get("analyze") in ("true", "1"):
-        warnings.append(NOT_ANALYZED)
     said = answer.annotations
     return Result(
-        query_data(value, answer.stats if form.get("stats") else None),
+        query_data(value, answer.stats, answer.analysis),
         warnings,
         [*said.texts("warning"), *said.texts("info")],
     )

@@ -193,7 +193,9 @@ async def test_a_client_that_goes_away_ends_the_evaluation(monkeypatch: pytest.M
     began, ended = threading.Event(), threading.Event()
     stopped = list[float]()
 
-    def endless(_placed: object, _tables: object, _annotations: object, cancel: CancelFlag) -> None:
+    def endless(
+        _placed: object, _tables: object, _annotations: object, cancel: CancelFlag, _measuring: object
+    ) -> None:
         began.set()
         try:
             while True:

@@ -37,6 +37,7 @@ class FakeEngine:
         self.annotations = Annotations()
         self.warnings: Sequence[str] = ()
         self.stats: Mapping[str, Any] | None = None
+        self.analysis: Mapping[str, Any] | None = None
         self.error: Exception | None = None
 
     async def query(self, request: QueryRequest) -> Answer:
@@ -44,7 +45,7 @@ class FakeEngine:
         parse(request.text)
         if self.error is not None:
             raise self.error
-        return Answer(self.value, self.annotations, self.warnings, self.stats)
+        return Answer(self.value, self.annotations, self.warnings, self.stats, self.analysis)
 
     def explain(self, request: QueryRequest) -> Mapping[str, Any]:
         self.requests.append(request)

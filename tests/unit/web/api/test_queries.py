@@ -412,14 +412,23 @@ async def test_annotations_are_warnings_that_may_be_cached() -> None:
 
 async def test_stats_and_analysis() -> None:
     engine = FakeEngine()
-    engine.stats = {"timings": {"evalTotalTime": 0.5}}
     async with client(engine) as http:
         plain = (await http.get("/api/v1/query", params={"query": "up"})).json()
         assert (set(plain["data"]), plain["data"]["analysis"]) == ({"resultType", "result", "analysis"}, {})
+        engine.stats = {"timings": {"evalTotalTime": 0.5}}
         full = (await http.get("/api/v1/query", params={"query": "up", "stats": "all"})).json()
         assert full["data"]["stats"] == engine.stats
+        engine.stats, engine.analysis = None, {"name": "[query]", "executionTime": "1ms"}
         analyzed = (await http.get("/api/v1/query", params={"query": "up", "analyze": "1"})).json()
-        assert len(analyzed["warnings"]) == 1
+        assert analyzed["data"]["analysis"] == engine.analysis
+        assert "warnings" not in analyzed
+    plain_, all_, analyzed_ = engine.requests
+    assert (plain_.stats, plain_.count, plain_.every_step, plain_.analyze) == (False,) * 4
+    assert (all_.stats, all_.count, all_.every_step, all_.analyze) == (True, True, True, False)
+    assert (analyzed_.stats, analyzed_.count, analyzed_.every_step) == (False,) * 3
+    assert analyzed_.analyze
+    some = await asked("query", {"query": "up", "stats": "true", "analyze": "yes"})
+    assert (some.stats, some.count, some.every_step, some.analyze) == (True, True, False, False)
 
 
 async def test_a_limit_cuts_the_result_and_says_so() -> None:
