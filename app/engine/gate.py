@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram
 
 from app.engine.request import QueryTimeout
 
+_TIMED_OUT = "query timed out in query queue"
+
 
 class Gate:
     """Mutable: the queries in it, which come and go by `entered`.
@@ -42,13 +44,15 @@ class Gate:
         :raises QueryTimeout: there are none.
         """
         begun = time.monotonic()
+        if timeout <= 0:
+            raise QueryTimeout(_TIMED_OUT)
         try:
             self._places.acquire_nowait()
         except anyio.WouldBlock:
             with anyio.move_on_after(timeout) as waiting:
                 await self._places.acquire()
             if waiting.cancelled_caught:
-                raise QueryTimeout("query timed out in query queue") from None
+                raise QueryTimeout(_TIMED_OUT) from None
         self._running.inc()
         try:
             waited = time.monotonic() - begun

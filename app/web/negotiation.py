@@ -21,13 +21,16 @@ def cleaned(path: str) -> str:
 
 
 def accepts_gzip(accepted: str) -> bool:
-    """Whether a client takes gzip (RFC 9110 section 12.5.3); `accepted` is its header."""
+    """Whether a client names gzip and does not refuse it (RFC 9110 section 12.5.3); `accepted` is its header.
+
+    ``*`` is not taken at its word, as in Thanos.
+    """
     weights = {}
     for part in accepted.lower().split(","):
         coding, _, parameters = part.partition(";")
         name, _, weight = parameters.strip().partition("=")
         weights[coding.strip()] = name.strip() != "q" or not _is_zero(weight)
-    return weights.get("gzip", weights.get("x-gzip", weights.get("*", False)))
+    return weights.get("gzip", weights.get("x-gzip", False))
 
 
 def _is_zero(weight: str) -> bool:

@@ -319,6 +319,15 @@ async def test_no_query_takes_longer_than_the_flag_says() -> None:
     assert request.timeout == pytest.approx(9, abs=1)
 
 
+@pytest.mark.parametrize("timeout", ["0", "-1"])
+async def test_who_gives_no_time_gets_no_answer(timeout: str) -> None:
+    engine = FakeEngine()
+    async with client(engine) as http:
+        answer = await http.get("/api/v1/query", params={"query": "1", "timeout": timeout})
+    assert (answer.status_code, answer.json()["error"]) == (503, "query timed out in query queue")
+    assert engine.requests == []
+
+
 @pytest.mark.parametrize("info", ["x", "[]", '{"shard_index":"a"}', '{"labels":[1]}'])
 async def test_bad_shard_info(info: str) -> None:
     error = await refused("query", {"query": "up", "shard_info": info})
