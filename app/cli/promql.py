@@ -138,7 +138,7 @@ def promql_options(command: str) -> Decorator:
             "--query.max-memory",
             type=MEMORY,
             default="2GiB",
-            help="Memory for the series of one selector; beyond it the query fails. 0 is no limit.",
+            help="Memory that one query may take up at once; beyond it the query fails. 0 is no limit.",
         ),
         _duration(
             "query_log_queries_longer_than",

@@ -67,8 +67,8 @@ class QueryOptions(msgspec.Struct, frozen=True, kw_only=True):
     :param alert_query_url: where this querier is for people; "": not known.
     :param active_query_path: directory of the list of queries that run; "": none.
     :param series_limit, samples_limit: of one fetch; 0: none.
-    :param max_samples: that one query may hold; 0: no limit.
-    :param max_memory: bytes that the series of one selector may take up; 0: no limit.
+    :param max_samples: that one query may hold at once; 0: no limit.
+    :param max_memory: bytes that one query may take up at once; 0: no limit.
     :param slow_query: seconds past which a query is logged; 0: none is.
     :param features: names of experimental parts of PromQL that are switched on.
     """

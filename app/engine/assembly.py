@@ -28,7 +28,7 @@ def assembled(
     :param active: writes down what runs; None: nobody does.
     """
     return QueryEngine(
-        Selecting(source, fanout, metrics, memory_limit=options.max_memory),
+        Selecting(source, fanout, metrics),
         engine_options(options),
         EngineMetrics(registry),
         threads=options.max_concurrent,

@@ -13,6 +13,7 @@ import structlog
 from app.config.query_options import QueryOptions
 from app.engine import fast
 from app.engine.active import ActiveQueries
+from app.engine.budget import Budget
 from app.engine.cancelling import CancelFlag
 from app.engine.measuring import Cost, Measured, Measuring, analyzed
 from app.engine.metrics import EngineMetrics
@@ -33,6 +34,8 @@ from app.fanout.model import RequestContext
 
 SMALL = 16 * 1024
 """Bytes of chunks up to which an instant query is evaluated at once; some tens of series."""
+SHORT = 4 * 1024
+"""Characters of a query up to which it is read at once; longer ones, which take milliseconds, in a thread."""
 Given = TypeVar("Given")
 log = structlog.get_logger()
 
@@ -42,7 +45,8 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     :param lookback: milliseconds, where a request does not say.
     :param subquery_step: milliseconds, for subqueries that name no step.
     :param selects: selectors of one query that are asked of the endpoints at a time.
-    :param samples: that one query may hold; 0: no limit.
+    :param samples: that one query may hold at once; 0: no limit.
+    :param memory: bytes that one query may hold at once; 0: no limit.
     :param slow: seconds past which a query is logged; 0: none is.
     """
 
@@ -50,6 +54,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     subquery_step: int = 60_000
     selects: int = 4
     samples: int = 0
+    memory: int = 0
     slow: float = 0.0
     features: Features = NO_FEATURES
 
@@ -61,6 +66,7 @@ def engine_options(options: QueryOptions) -> EngineOptions:
         subquery_step=round(options.evaluation_interval * 1000),
         selects=options.max_concurrent_select,
         samples=options.max_samples,
+        memory=options.max_memory,
         slow=options.slow_query,
         features=features_of(options.features),
     )
@@ -70,9 +76,15 @@ class Selects(Protocol):
     """Where series come from."""
 
     async def select(
-        self, matchers: Sequence[Matcher], hints: Hints, options: SelectOptions, context: RequestContext
+        self,
+        matchers: Sequence[Matcher],
+        hints: Hints,
+        options: SelectOptions,
+        context: RequestContext,
+        budget: Budget,
     ) -> Selected:
         """
+        :raises TooMuchMemory: the budget has no room for them.
         :raises CallError: an endpoint failed, and partial answers are not wanted.
         """
         ...
@@ -119,6 +131,9 @@ class QueryEngine:
         except RecursionError:
             outcome = "error"
             raise EvaluationError("the expression is nested too deeply") from None
+        except MemoryError:
+            outcome = "error"
+            raise EvaluationError("the machine has not the memory that the query needs") from None
         except Exception:
             outcome = "error"
             raise
@@ -165,15 +180,18 @@ class QueryEngine:
         return prepared(expr, query)
 
     async def _answer(self, request: QueryRequest, cancel: CancelFlag) -> Answer:
-        placed = self._prepared(request)
+        if len(request.text) <= SHORT:
+            placed, plan = self._planned(request)
+        else:
+            placed, plan = await self._in_thread(lambda: self._planned(request))
+        budget = Budget(self._options.memory, self._options.samples)
         fetching = time.monotonic()
         taken: dict[VectorSelector, float] = {}
-        selected = await self._select(placed, request, taken)
+        selected = await self._select(placed, request, budget, taken)
         evaluating = time.monotonic()
         tables = {node: each.table for node, each in selected.items()}
         warnings = list(dict.fromkeys(text for each in selected.values() for text in each.warnings))
-        plan = fast.plan(placed.expr, placed.query)
-        work = _Work(placed, plan, tables, cancel, request.count or request.analyze)
+        work = _Work(placed, plan, tables, cancel, budget, request.count or request.analyze)
         if _is_small(plan, tables):
             found, annotations = self._evaluated(work)
         else:
@@ -192,30 +210,41 @@ class QueryEngine:
             analysis = work.analysis(taken, evaluating - fetching)
         return Answer(found, annotations, warnings, stats, analysis)
 
+    def _planned(self, request: QueryRequest) -> tuple[Prepared, fast.Plan]:
+        placed = self._prepared(request)
+        return placed, fast.plan(placed.expr, placed.query)
+
     def _evaluated(self, work: "_Work") -> tuple[Value | Columnar, Annotations]:
         """On columns if the whole query can be, else by the reference evaluator."""
-        plan, tables = work.plan, work.tables
+        plan, tables, budget = work.plan, work.tables, work.budget
         if plan.path == fast.FAST:
             annotations = Annotations()
             wanted = {number: tables[node] for number, (node, _) in enumerate(fast.selectors(plan))}
             try:
-                found = fast.evaluate(plan, wanted, work.cancel.array, annotations, measuring=work.measured())
+                found = fast.evaluate(
+                    plan, wanted, work.cancel.array, annotations, measuring=work.measured(), budget=budget
+                )
             except fast.NotServed:
                 log.debug("query left to the reference evaluator: its series are not all floats")
             else:
                 self._metrics.evaluated(fast.FAST)
                 if isinstance(found, Scalar):
                     return found, annotations
-                return _Columns(found, plan.query), annotations
+                return _Columns(found, plan.query, budget), annotations
         annotations, work.path = Annotations(), fast.REFERENCE
         self._metrics.evaluated(fast.REFERENCE)
-        return evaluated(work.placed, tables, annotations, work.cancel, work.measured()), annotations
+        found_plainly = evaluated(work.placed, tables, annotations, work.cancel, budget, work.measured())
+        return found_plainly, annotations
 
     async def _in_thread(self, work: Callable[[], Given]) -> Given:
         return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
 
     async def _select(
-        self, placed: Prepared, request: QueryRequest, taken: dict[VectorSelector, float]
+        self,
+        placed: Prepared,
+        request: QueryRequest,
+        budget: Budget,
+        taken: dict[VectorSelector, float],
     ) -> dict[VectorSelector, Selected]:
         """All selectors at once, but for the limit; the same series are asked for only once.
 
@@ -233,7 +262,7 @@ class QueryEngine:
             async with places:
                 begun = time.monotonic()
                 ordered = sorted(matchers, key=lambda matcher: (matcher.name, matcher.op, matcher.value))
-                selected = await self._selecting.select(ordered, hints, request.select, context)
+                selected = await self._selecting.select(ordered, hints, request.select, context, budget)
             for node in nodes:
                 found[node], taken[node] = selected, time.monotonic() - begun
 
@@ -271,9 +300,11 @@ class _Work:
         plan: fast.Plan,
         tables: Mapping[VectorSelector, ChunkTable],
         cancel: CancelFlag,
+        budget: Budget,
         measure: bool,
     ) -> None:
         self.placed, self.plan, self.tables, self.cancel = placed, plan, tables, cancel
+        self.budget = budget
         self.path = plan.path
         self.measuring = Measuring(placed.query)
         self._measure = measure
@@ -306,16 +337,17 @@ class _Work:
 class _Columns:
     """A `Columnar`."""
 
-    def __init__(self, grid: fast.Grid, query: Query) -> None:
+    def __init__(self, grid: fast.Grid, query: Query, budget: Budget) -> None:
         self._grid = grid
         self._query = query
+        self._budget = budget
         self.kind = "matrix" if query.step else "vector"
 
     def value(self) -> Value:
-        return fast.to_value(self._grid, self._query)
+        return fast.to_value(self._grid, self._query, self._budget)
 
     def json(self) -> Iterator[bytes]:
-        return fast.write_json(self._grid, self._query)
+        return fast.write_json(self._grid, self._query, budget=self._budget)
 
 
 def _is_small(plan: fast.Plan, tables: Mapping[VectorSelector, ChunkTable]) -> bool:
@@ -323,6 +355,7 @@ def _is_small(plan: fast.Plan, tables: Mapping[VectorSelector, ChunkTable]) -> b
     return (
         plan.path == fast.FAST
         and plan.query.start == plan.query.end
+        and len(plan.query.text) <= SHORT
         and not any(table.decoded for table in tables.values())
         and sum(len(table.data) for table in tables.values()) <= SMALL
         and not any(isinstance(node.expr, SubqueryExpr) for node in plan.root.walk())
@@ -334,18 +367,20 @@ def evaluated(
     tables: Mapping[VectorSelector, ChunkTable],
     annotations: Annotations,
     cancel: CancelFlag,
+    budget: Budget,
     measuring: Measuring | None = None,
 ) -> Value:
     """By the reference evaluator, which wants all samples decoded.
 
     :raises EvaluationError: the query cannot be answered.
     """
+    budget.samples = 0
     decoded: dict[int, Sequence[Series]] = {}
     for table in tables.values():
         if id(table) not in decoded:
-            decoded[id(table)] = decode(table, cancel.array)
+            decoded[id(table)] = decode(table, cancel.array, budget)
     series = {node: decoded[id(table)] for node, table in tables.items()}
-    return run(placed, series, annotations, cancel.check, measuring)
+    return run(placed, series, annotations, cancel.check, budget, measuring)
 
 
 __all__ = ["EngineOptions", "EvaluationError", "QueryEngine", "Selects"]

@@ -78,7 +78,8 @@ class Resorter:
     def sort(self) -> None:
         """Sort all that was collected; slow for a large answer, and without the interpreter's lock."""
         self._rows = np.arange(self._arena.rows, dtype=np.int64)
-        kernels.sort(self._arena.table, self._arena.keys, self._rows, np.empty_like(self._rows))
+        never = np.zeros(1, np.uint8)
+        kernels.sort(self._arena.table, self._arena.keys, self._rows, np.empty_like(self._rows), never)
 
     def blocks(self, batch: int = BLOCK_SERIES, limit: int = 0) -> Iterator[bytes]:
         """What was sorted, framed, beginning with what is not a series.

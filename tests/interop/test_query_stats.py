@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from app.engine import fast
+from app.engine.budget import Budget
 from app.engine.measuring import Measuring
 from app.engine.model import Annotations, Query
 from app.engine.prepare import prepared
@@ -81,7 +82,7 @@ def counted(text: str, step: int, storage: Stored) -> dict[str, list[int]]:
         for each in placed.selections
     }
     measuring = Measuring(query)
-    run(placed, series, Annotations(), lambda: None, measuring)
+    run(placed, series, Annotations(), lambda: None, Budget(), measuring)
     found["reference"] = measuring.per_step.tolist()
     plan = fast.plan(expr, query)
     if plan.path == fast.FAST:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engine.budget import Budget
 from app.engine.fast.context import Context, NotServed
 from app.engine.fast.evaluator import Evaluator
 from app.engine.fast.grid import Grid, Numbers, Steps
@@ -63,6 +64,7 @@ def evaluate(
     annotations: Annotations,
     workers: Workers | None = None,
     measuring: Measuring | None = None,
+    budget: Budget | None = None,
 ) -> Grid | Scalar:
     """Evaluate a plan whose path is `fast`. Blocks; the interpreter's lock is free most of the time.
 
@@ -71,13 +73,16 @@ def evaluate(
     :param annotations: added to.
     :param workers: the threads; those of the process unless given. The result does not depend on them.
     :param measuring: added to; None: nothing is measured.
+    :param budget: of the query, whose samples count from 0; without one only its limit of samples holds.
     :return: a scalar only for an instant query; over a range it is a row without labels.
     :raises EvaluationError: the query cannot be answered.
     :raises NotServed: the data is for the reference path, as native histograms are.
     :raises Cancelled: `cancel` was set.
     """
     query = plan.query
-    context = Context(query, tables, cancel, annotations, workers or shared())
+    budget = budget or Budget(samples=query.limits.samples)
+    budget.samples = 0
+    context = Context(query, tables, cancel, annotations, workers or shared(), budget)
     count = 1 if is_instant(query) else (query.end - query.start) // query.step + 1
     steps = Steps(query.start, query.step, count)
     evaluator = Evaluator(context) if measuring is None else MeasuringEvaluator(context, plan, measuring)
@@ -87,5 +92,4 @@ def evaluate(
             return Scalar(query.start, float(found.values[0]))
         labels = LabelTable(context.texts, 1, {})
         found = Grid(labels, found.values[None, :], np.ones((1, count), np.bool_), steps)
-    context.charge(int(np.count_nonzero(found.present)))
     return found

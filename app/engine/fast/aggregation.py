@@ -31,7 +31,9 @@ def group_labels(expr: AggregateExpr, labels: LabelTable) -> LabelTable:
     return labels.keep(expr.grouping)
 
 
-def _result(labels: LabelTable, groups: NDArray[np.int64], filled: NDArray[np.bool_], grid: Grid) -> Grid:
+def _result(
+    context: Context, labels: LabelTable, groups: NDArray[np.int64], filled: NDArray[np.bool_], grid: Grid
+) -> Grid:
     """Groups in the order in which their first row appears, without those that never have a value.
 
     :param labels: of the rows, cut to those of the groups.
@@ -42,7 +44,9 @@ def _result(labels: LabelTable, groups: NDArray[np.int64], filled: NDArray[np.bo
     np.minimum.at(first, groups[rows], rows)
     order = np.argsort(first, kind="stable")
     order = order[first[order] < len(labels)]
-    return Grid(labels.take(first[order]), grid.values[order], grid.present[order], grid.steps)
+    if len(order) < len(grid.values) or (np.diff(order) < 0).any():
+        grid = grid.take(context, order)
+    return grid.with_labels(labels.take(first[order]))
 
 
 def of_source(
@@ -55,9 +59,9 @@ def of_source(
     """
     kept = group_labels(expr, labels)
     groups, count = kept.groups()
-    totals = Totals(OPERATORS[expr.op], count, steps.count)
+    totals = Totals(context, OPERATORS[expr.op], count, steps.count)
     filled = summed_blocks(context, source, window, groups, totals)
-    return _result(kept, groups, filled, Grid(kept, *totals.finished(), steps)), filled
+    return _result(context, kept, groups, filled, Grid(kept, *totals.finished(), steps)), filled
 
 
 def of_grid(context: Context, expr: AggregateExpr, grid: Grid) -> Grid:
@@ -65,7 +69,7 @@ def of_grid(context: Context, expr: AggregateExpr, grid: Grid) -> Grid:
     kept = group_labels(expr, grid.labels)
     groups, count = kept.groups()
     steps = grid.steps
-    totals = Totals(OPERATORS[expr.op], count, steps.count)
+    totals = Totals(context, OPERATORS[expr.op], count, steps.count)
     present = grid.present.view(np.uint8)
     strip = _STRIP if grid.values.size > _STRIP * 1024 else steps.count
 
@@ -75,4 +79,4 @@ def of_grid(context: Context, expr: AggregateExpr, grid: Grid) -> Grid:
 
     context.workers.each(-(-steps.count // strip), task)
     context.check()
-    return _result(kept, groups, grid.filled(), Grid(kept, *totals.finished(), steps))
+    return _result(context, kept, groups, grid.filled(), Grid(kept, *totals.finished(), steps))

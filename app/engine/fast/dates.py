@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.fast.grid import Grid
+from app.engine.fast.context import Context
+from app.engine.fast.grid import Grid, Values
 
 Whole = NDArray[np.int64]
 
@@ -16,12 +17,16 @@ _DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334],
 _DAYS_OF = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
 
 
-def date_part(func: str, grid: Grid) -> Grid:
+def date_part(context: Context, func: str, grid: Grid) -> Grid:
     """The values of `grid` replaced. What is no time counts as the smallest one, as processors convert it."""
-    fits = np.abs(grid.values) < _LIMIT
-    seconds = np.where(fits, grid.values, 0).astype(np.int64)
-    seconds[~fits] = np.iinfo(np.int64).min
-    return grid.with_values(_part(func, seconds).astype(np.float64))
+
+    def of(values: Values) -> Whole:
+        fits = np.abs(values) < _LIMIT
+        seconds = np.where(fits, values, 0).astype(np.int64)
+        seconds[~fits] = np.iinfo(np.int64).min
+        return _part(func, seconds)
+
+    return grid.with_values(context.mapped(of, grid.values))
 
 
 def _part(func: str, seconds: Whole) -> Whole:

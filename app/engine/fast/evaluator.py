@@ -26,13 +26,26 @@ class Evaluator:
         :raises NotServed: the data is for the reference path.
         :raises Cancelled: the cancel flag was set.
         """
-        self._context.check()
+        context, budget = self._context, self._context.budget
+        context.check()
+        before = budget.samples
         if node.once and steps.count > 1:
             found = self._value(node, steps.once())
             if isinstance(found, Grid):
-                return found.broadcast(steps)
-            return Numbers(np.repeat(found.values, steps.count))
-        return self._value(node, steps)
+                found = found.broadcast(context, steps)
+            else:
+                budget.require(8 * steps.count)
+                found = Numbers(np.repeat(found.values, steps.count))
+        else:
+            found = self._value(node, steps)
+        budget.adopt(found.values)
+        if isinstance(found, Grid):
+            budget.adopt(found.present)
+        # As Prometheus counts them: what it was made of is let go once all of it is there.
+        held = found.held()
+        budget.hold(held)
+        budget.hold(before + held - budget.samples)
+        return found
 
     def observe(self, node: Node, source: Source, window: Window) -> None:
         """Told of all windows that a node reads. For who measures."""
@@ -79,20 +92,17 @@ class Evaluator:
             return value
         if isinstance(value, Numbers):
             return Numbers(-value.values)
-        return value.with_values(-value.values).nameless()
+        negated = self._context.mapped(np.negative, value.values)
+        return value.with_values(negated).nameless(self._context)
 
     def _binary(self, node: Node, expr: ast.BinaryExpr, steps: Steps) -> Value:
         left, right = (self.value(child, steps) for child in node.children)
         if isinstance(left, Grid):
             if isinstance(right, Grid):
-                return matching.binary(expr, left, right)
-            return operators.with_scalar(
-                expr.op, left, right.values, swapped=False, return_bool=expr.return_bool
-            )
+                return matching.binary(self._context, expr, left, right)
+            return operators.with_scalar(self._context, expr, left, right.values, swapped=False)
         if isinstance(right, Grid):
-            return operators.with_scalar(
-                expr.op, right, left.values, swapped=True, return_bool=expr.return_bool
-            )
+            return operators.with_scalar(self._context, expr, right, left.values, swapped=True)
         return Numbers(operators.scalars(expr.op, left.values, right.values))
 
     def _aggregate(self, node: Node, expr: ast.AggregateExpr, steps: Steps) -> Grid:

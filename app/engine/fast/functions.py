@@ -102,14 +102,14 @@ def vector(evaluator: "Evaluator", context: Context, node: Node, call: Call, ste
         return histograms.quantile(context, call, quantiles, evaluator.vector(children[1], steps))
     if func in DATES:
         if not children:
-            return dates.date_part(func, _unlabeled(context, (steps.times // 1000).astype(np.float64), steps))
-        return dates.date_part(func, evaluator.vector(children[0], steps)).nameless()
+            grid = _unlabeled(context, (steps.times // 1000).astype(np.float64), steps)
+            return dates.date_part(context, func, grid)
+        return dates.date_part(context, func, evaluator.vector(children[0], steps)).nameless(context)
     grid = evaluator.vector(children[0], steps)
     if func in ("label_replace", "label_join"):
         return relabel.relabeled(context, call, grid)
     parameters = [evaluator.numbers(child, steps).values for child in children[1:]]
-    with np.errstate(all="ignore"):
-        return _calculated(func, grid, parameters).nameless()
+    return _calculated(context, func, grid, parameters).nameless(context)
 
 
 def _unlabeled(context: Context, numbers: Values, steps: Steps) -> Grid:
@@ -117,22 +117,34 @@ def _unlabeled(context: Context, numbers: Values, steps: Steps) -> Grid:
     return Grid(labels, numbers[None, :], np.ones((1, steps.count), np.bool_), steps)
 
 
-def _calculated(func: str, grid: Grid, parameters: list[Values]) -> Grid:
+def _calculated(context: Context, func: str, grid: Grid, parameters: list[Values]) -> Grid:
     values = grid.values
+    numbers = np.ones(grid.steps.count) if not parameters else parameters[0]
     match func:
         case "clamp":
             low, high = parameters
-            clamped = larger(low, smaller(high, values))
-            return grid.with_values(clamped, grid.present & ~(high < low)).compact()
+            clamped = context.mapped(_clamped, low, high, values)
+            present = context.filled(
+                context.flags(*values.shape), np.logical_and, ~(high < low), grid.present
+            )
+            return grid.with_values(clamped, present).compact(context)
         case "clamp_max":
-            return grid.with_values(smaller(parameters[0], values))
+            return grid.with_values(context.mapped(smaller, numbers, values))
         case "clamp_min":
-            return grid.with_values(larger(parameters[0], values))
+            return grid.with_values(context.mapped(larger, numbers, values))
         case "round":
-            inverse = 1.0 / (parameters[0] if parameters else np.float64(1))
-            return grid.with_values(np.floor(values * inverse + 0.5) / inverse)
+            return grid.with_values(context.mapped(_rounded, numbers, values))
         case _:
-            return grid.with_values(_MATH[func](values))
+            return grid.with_values(context.mapped(_MATH[func], values))
+
+
+def _clamped(low: Values, high: Values, values: Values) -> Values:
+    return larger(low, smaller(high, values))
+
+
+def _rounded(nearest: Values, values: Values) -> Values:
+    inverse = 1.0 / nearest
+    return np.floor(values * inverse + 0.5) / inverse
 
 
 def _timestamp(evaluator: "Evaluator", context: Context, child: Node, steps: Steps) -> Grid:
@@ -140,7 +152,7 @@ def _timestamp(evaluator: "Evaluator", context: Context, child: Node, steps: Ste
     if isinstance(child.expr, VectorSelector):
         once = child.once and steps.count > 1
         grid = ranges.selected(context, child, steps.once() if once else steps, over_time.TIMESTAMP)
-        return grid.broadcast(steps).nameless()
+        return grid.broadcast(context, steps).nameless(context)
     grid = evaluator.vector(child, steps)
-    times = np.broadcast_to(steps.times / 1000, grid.values.shape)
-    return grid.with_values(np.ascontiguousarray(times)).nameless()
+    times = context.filled(context.values(*grid.values.shape), np.positive, steps.times / 1000)
+    return grid.with_values(times).nameless(context)

@@ -4,6 +4,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engine.fast.context import Context
 from app.engine.fast.labels import METADATA, LabelTable
 from app.engine.model import EvaluationError
 
@@ -54,26 +55,36 @@ class Grid(msgspec.Struct, frozen=True):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, rows: NDArray[np.intp]) -> "Grid":
+    def held(self) -> int:
+        """Samples, as a limit of them counts."""
+        return int(np.count_nonzero(self.present))
+
+    def take(self, context: Context, rows: NDArray[np.intp]) -> "Grid":
         """Some of the rows, in the order given."""
-        return Grid(self.labels.take(rows), self.values[rows], self.present[rows], self.steps)
+        values, present = (context.taken(each, rows) for each in (self.values, self.present))
+        return Grid(self.labels.take(rows), values, present, self.steps)
 
     def filled(self) -> NDArray[np.bool_]:
         """(series,) bool: whether a row has a value at any step."""
         return np.asarray(self.present.any(axis=1))
 
-    def compact(self) -> "Grid":
+    def compact(self, context: Context) -> "Grid":
         """Without rows that have nothing at any step."""
         filled = self.filled()
-        return self if filled.all() else self.take(np.flatnonzero(filled))
+        return self if filled.all() else self.take(context, np.flatnonzero(filled))
 
-    def broadcast(self, steps: Steps) -> "Grid":
+    def broadcast(self, context: Context, steps: Steps) -> "Grid":
         """What holds at one step, at all."""
         if self.steps.count == steps.count:
             return msgspec.structs.replace(self, steps=steps)
         shape = (len(self), steps.count)
-        values = np.ascontiguousarray(np.broadcast_to(self.values, shape))
-        return Grid(self.labels, values, np.ascontiguousarray(np.broadcast_to(self.present, shape)), steps)
+        values, present = context.values(*shape), context.flags(*shape)
+
+        def task(rows: slice, columns: slice) -> None:
+            values[rows, columns], present[rows, columns] = self.values[rows], self.present[rows]
+
+        context.each_block(*shape, task)
+        return Grid(self.labels, values, present, steps)
 
     def with_values(self, values: Values, present: Present | None = None) -> "Grid":
         return Grid(self.labels, values, self.present if present is None else present, self.steps)
@@ -81,16 +92,16 @@ class Grid(msgspec.Struct, frozen=True):
     def with_labels(self, labels: LabelTable) -> "Grid":
         return Grid(labels, self.values, self.present, self.steps)
 
-    def nameless(self) -> "Grid":
+    def nameless(self, context: Context) -> "Grid":
         """Without the metric's name; rows that become equal are one, unless both have a value at a step.
 
         :raises EvaluationError: they do.
         """
         unique = self.labels.constant(METADATA)
         grid = self.with_labels(self.labels.without(METADATA))
-        return grid if unique else grid.merged()
+        return grid if unique else grid.merged(context)
 
-    def merged(self) -> "Grid":
+    def merged(self, context: Context) -> "Grid":
         """Rows with equal labels as one.
 
         :raises EvaluationError: two of them have a value at the same step.
@@ -100,8 +111,9 @@ class Grid(msgspec.Struct, frozen=True):
             return self
         first = np.full(count, len(self), np.intp)
         np.minimum.at(first, groups, np.arange(len(self)))
-        values, present = self.values[first], self.present[first]
+        values, present = context.taken(self.values, first), context.taken(self.present, first)
         for row in np.setdiff1d(np.arange(len(self)), first):
+            context.check()
             here, group = self.present[row], groups[row]
             if (present[group] & here).any():
                 raise EvaluationError(SAME_LABELS)
@@ -117,6 +129,10 @@ class Numbers(msgspec.Struct, frozen=True):
     """
 
     values: Values
+
+    def held(self) -> int:
+        """Samples, as a limit of them counts."""
+        return len(self.values)
 
 
 def empty(labels: LabelTable, steps: Steps) -> Grid:

@@ -50,17 +50,16 @@ def quantile(context: Context, call: Call, quantiles: Values, grid: Grid) -> Gri
             f"quantile value should be between 0 and 1, got {go_g(value)}", unwrapped(call.args[0]).span
         )
     span = unwrapped(call.args[1]).span
-    grid = grid.compact()
+    grid = grid.compact(context)
     limits, usable = _bounds(context, call, grid)
     if not usable.all():
         rows = np.flatnonzero(usable)
-        grid, limits = grid.take(rows), limits[rows]
+        grid, limits = grid.take(context, rows), limits[rows]
     labels = grid.labels.without((_LE,))
     groups, count = labels.groups()
     order = np.lexsort((limits, groups))
     starts = np.searchsorted(groups[order], np.arange(count + 1)).astype(np.int64)
-    out = np.empty((count, grid.steps.count))
-    filled = np.zeros((count, grid.steps.count), np.bool_)
+    out, filled = context.values(count, grid.steps.count), context.no_flags(count, grid.steps.count)
     forced = np.tile([0.0, np.inf, -np.inf, 0.0], (grid.steps.count, 1))
     bucket_quantiles(
         quantiles,
@@ -81,7 +80,7 @@ def quantile(context: Context, call: Call, quantiles: Values, grid: Grid) -> Gri
         context.annotations.forced_monotonic("", span, Forced(time, time, low, high, most, int(times)))
     first = np.full(count, len(grid), np.intp)
     np.minimum.at(first, groups, np.arange(len(grid)))
-    return Grid(labels.take(first), out, filled, grid.steps).nameless()
+    return Grid(labels.take(first), out, filled, grid.steps).nameless(context)
 
 
 def _bounds(context: Context, call: Call, grid: Grid) -> tuple[Values, NDArray[np.bool_]]:

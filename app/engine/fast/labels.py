@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engine.budget import Budget
 from app.engine.kernels.keys import equal_rows
 from app.engine.model import Labels
 from app.engine.select.model import LabelColumns
@@ -14,16 +15,22 @@ Ids = NDArray[np.int32]
 
 FEW = 256
 """Rows up to which Python's own sets are the faster way to find distinct numbers."""
+TEXT_BYTES = 150
+"""That a string takes up beside its characters, in the tables of its numbers too."""
 METADATA = ("__name__", "__type__", "__unit__")
 """Labels that say what a metric is; functions take them away."""
 
 
 class Texts:
-    """Mutable: grows as strings are met. Every string of an evaluation has one number; 0 is the empty one."""
+    """Mutable: grows as strings are met. Every string of an evaluation has one number; 0 is the empty one.
 
-    def __init__(self) -> None:
+    :param budget: of the query, for strings that it makes itself.
+    """
+
+    def __init__(self, budget: Budget | None = None) -> None:
         self._texts = [""]
         self._numbers = {"": 0}
+        self._budget = budget or Budget()
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -35,6 +42,23 @@ class Texts:
             found = self._numbers[text] = len(self._texts)
             self._texts.append(text)
         return found
+
+    def room(self, size: int) -> None:
+        """Ask before a string is made.
+
+        :param size: characters, at most.
+        :raises TooMuchMemory: the query may not have so many bytes.
+        """
+        self._budget.require(size)
+
+    def made(self, text: str) -> int:
+        """The number of a string that the query has made itself, which it keeps until its end.
+
+        :raises TooMuchMemory: the query may not have so many bytes.
+        """
+        if text not in self._numbers:
+            self._budget.take(len(text) + TEXT_BYTES)
+        return self.number(text)
 
     def text(self, number: int) -> str:
         return self._texts[number]

@@ -1,25 +1,29 @@
 """Binary operators between two vectors."""
 
 import re
-from typing import NoReturn, TypeVar
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engine.fast.context import Context
 from app.engine.fast.grid import Grid, Present
 from app.engine.fast.labels import METADATA, Column, LabelTable, numbered
-from app.engine.fast.operators import calculated, compared
+from app.engine.fast.operators import operator
 from app.engine.fast.served import ARITHMETIC
+from app.engine.kernels.keys import tally
 from app.engine.model import EvaluationError, Labels
 from app.engine.promql.ast import SET_OPERATORS, BinaryExpr, Cardinality, VectorMatching
 from app.engine.promql.quoting import quoted
 
 Rows = NDArray[np.intp]
-T = TypeVar("T", bound=np.generic)
 
 _LEGACY_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
+_PAIR_BYTES = 40
+"""That the numbers of two rows that match take up, with what is needed to find them."""
 _NOT_EXPLICIT = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
 _NOT_UNIQUE = "multiple matches for labels: grouping labels must ensure unique matches"
 
@@ -33,33 +37,26 @@ class _Side(msgspec.Struct, frozen=True):
     grid: Grid
     keys: NDArray[np.int64]
 
-    def present_by_key(self, count: int) -> Present:
-        """(keys, steps) bool: whether any row of a key has a value."""
-        return _counts(self.grid.present, self.keys, count) > 0
 
-
-def _counts(present: Present, keys: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """(keys, steps): how many rows of each key have a value."""
-    counts = np.zeros((count, present.shape[1]), np.int64)
-    if len(keys) == len(np.unique(keys)):
-        counts[keys] = present
-    else:
-        order = np.argsort(keys, kind="stable")
-        used, starts = np.unique(keys[order], return_index=True)
-        counts[used] = np.add.reduceat(present[order].astype(np.int64), starts, axis=0)
+def _tallied(context: Context, present: Present, keys: NDArray[np.int64], count: int) -> NDArray[np.uint8]:
+    """(keys, steps): how many rows of each key have a value, 2 for any more."""
+    counts: NDArray[np.uint8] = context.budget.array((count, present.shape[1]), np.uint8)
+    counts.fill(0)
+    tally(present.view(np.uint8), keys, counts, context.cancel)
+    context.check()
     return counts
 
 
-def binary(expr: BinaryExpr, left: Grid, right: Grid) -> Grid:
+def binary(context: Context, expr: BinaryExpr, left: Grid, right: Grid) -> Grid:
     """
     :raises EvaluationError: more than one element matches where one is wanted.
     """
     matching = expr.matching or VectorMatching()
-    left, right = left.compact(), right.compact()
+    left, right = left.compact(context), right.compact(context)
     lefts, rights, count = _sides(matching, left, right)
     if expr.op in SET_OPERATORS:
-        return _set_operation(expr.op, lefts, rights, count)
-    return _matched(expr, matching, lefts, rights, count)
+        return _set_operation(context, expr.op, lefts, rights, count)
+    return _matched(context, expr, matching, lefts, rights, count)
 
 
 def _sides(matching: VectorMatching, left: Grid, right: Grid) -> tuple[_Side, _Side, int]:
@@ -73,73 +70,129 @@ def _sides(matching: VectorMatching, left: Grid, right: Grid) -> tuple[_Side, _S
     return _Side(left, keys[: len(left)]), _Side(right, keys[len(left) :]), count
 
 
-def _set_operation(op: str, left: _Side, right: _Side, count: int) -> Grid:
+def _set_operation(context: Context, op: str, left: _Side, right: _Side, count: int) -> Grid:
     if op == "or":
-        new = right.grid.present & ~left.present_by_key(count)[right.keys]
-        return _stacked(left.grid, right.grid.with_values(right.grid.values, new)).compact().merged()
-    found = right.present_by_key(count)[left.keys]
-    present = left.grid.present & (found if op == "and" else ~found)
-    return left.grid.with_values(left.grid.values, present).compact()
+        new = _where_other(context, right, left, count, there=False)
+        return _stacked(context, left.grid, new.compact(context)).merged(context)
+    return _where_other(context, left, right, count, there=op == "and").compact(context)
 
 
-def _stacked(above: Grid, below: Grid) -> Grid:
+def _where_other(context: Context, side: _Side, other: _Side, count: int, *, there: bool) -> Grid:
+    """One side, at the steps at which the other has a value of the same key, or has none."""
+    counts = _tallied(context, other.grid.present, other.keys, count)
+    before, keys = side.grid.present, side.keys
+    present = context.flags(*before.shape)
+
+    def task(rows: slice, steps: slice) -> None:
+        found = counts[keys[rows], steps] > 0
+        np.logical_and(before[rows, steps], found if there else ~found, out=present[rows, steps])
+
+    context.each_block(before.shape[0], before.shape[1], task)
+    return side.grid.with_values(side.grid.values, present)
+
+
+def _stacked(context: Context, above: Grid, below: Grid) -> Grid:
     labels: dict[str, Column] = {}
     for name in {*above.labels.names, *below.labels.names}:
         ids = np.concatenate([above.labels.column(name), below.labels.column(name)])
         labels[name] = Column.of(ids)
     table = LabelTable(above.labels.texts, len(above) + len(below), labels)
-    values = np.concatenate([above.values, below.values])
-    return Grid(table, values, np.concatenate([above.present, below.present]), above.steps)
+    shape, high = (len(table), above.steps.count), len(above)
+    values, present = context.values(*shape), context.flags(*shape)
+    for grid, place in ((above, slice(0, high)), (below, slice(high, None))):
+        context.filled(values[place], np.positive, grid.values)
+        context.filled(present[place], np.logical_or, grid.present, grid.present)
+    return Grid(table, values, present, above.steps)
 
 
-def _matched(expr: BinaryExpr, matching: VectorMatching, left: _Side, right: _Side, count: int) -> Grid:
+def _matched(
+    context: Context, expr: BinaryExpr, matching: VectorMatching, left: _Side, right: _Side, count: int
+) -> Grid:
     swapped = matching.card is Cardinality.ONE_TO_MANY
     many, one = (right, left) if swapped else (left, right)
-    _check_one_side(matching, many, one, count)
-    many_rows, one_rows = _pairs(many.keys, one.keys, count)
-    present = _rows(many.grid.present, many_rows) & _rows(one.grid.present, one_rows)
-    values = [_rows(many.grid.values, many_rows), _rows(one.grid.values, one_rows)]
+    _check_one_side(context, matching, many, one, count)
+    many_rows, one_rows = _pairs(context, many.keys, one.keys, count)
+    pairs = [_Rows.of(many.grid, many_rows), _Rows.of(one.grid, one_rows)]
+    present = _combined(context, np.bool_, np.logical_and, *(each.present for each in pairs))
     if swapped:
-        values.reverse()
+        pairs.reverse()
+    sides = [each.values for each in pairs]
     labels = _result_labels(expr, matching, many.grid.labels.take(many_rows), one.grid.labels.take(one_rows))
     if matching.card is Cardinality.ONE_TO_ONE:
-        _refuse_shared(present, many.keys[many_rows], _NOT_EXPLICIT)
+        _refuse_shared(context, present, many.keys[many_rows], _NOT_EXPLICIT)
     else:
         both = np.stack([many.keys[many_rows], labels.groups()[0]], axis=1).astype(np.int32)
-        _refuse_shared(present, numbered(both)[0], _NOT_UNIQUE)
-    if expr.op in ARITHMETIC:
-        result = calculated(expr.op, *values)
+        _refuse_shared(context, present, numbered(both)[0], _NOT_UNIQUE)
+    function = operator(expr.op)
+    if expr.op in ARITHMETIC or expr.return_bool:
+        result = _combined(context, np.float64, function, *sides)
     else:
-        keep = compared(expr.op, *values)
-        result = keep.astype(np.float64) if expr.return_bool else values[0]
-        present = present if expr.return_bool else present & keep
-    return Grid(labels, result, present, many.grid.steps).compact().merged()
+        keep = _combined(context, np.bool_, function, *sides)
+        present = context.filled(keep, np.logical_and, keep, present)
+        array, rows = sides[0]
+        result = array if rows is None else context.taken(array, rows)
+    return Grid(labels, result, present, many.grid.steps).compact(context).merged(context)
 
 
-def _rows(array: NDArray[T], rows: Rows) -> NDArray[T]:
-    """Without a copy where all are taken as they are."""
-    if len(rows) == len(array) and (rows == np.arange(len(rows))).all():
-        return array
-    return array[rows]
+Picked = tuple[NDArray[Any], Rows | None]
+"""An array, and which of its rows; None: all, as they are."""
 
 
-def _pairs(many: NDArray[np.int64], one: NDArray[np.int64], count: int) -> tuple[Rows, Rows]:
+class _Rows(msgspec.Struct, frozen=True):
+    """The rows of one side that take part, once for each partner."""
+
+    values: Picked
+    present: Picked
+
+    @staticmethod
+    def of(grid: Grid, rows: Rows) -> "_Rows":
+        same = len(rows) == len(grid) and bool((rows == np.arange(len(rows))).all())
+        chosen = None if same else rows
+        return _Rows((grid.values, chosen), (grid.present, chosen))
+
+
+def _combined(
+    context: Context, kind: type[np.generic], function: Callable[..., Any], left: Picked, right: Picked
+) -> NDArray[Any]:
+    """A function of two sides; their rows are gathered block by block, so that no copy of all is made."""
+    rows = len(left[0]) if left[1] is None else len(left[1])
+    steps = left[0].shape[1]
+    out = context.budget.array((rows, steps), kind)
+
+    def part(picked: Picked, here: slice, columns: slice) -> NDArray[Any]:
+        array, chosen = picked
+        return array[here, columns] if chosen is None else array[chosen[here], columns]
+
+    def task(here: slice, columns: slice) -> None:
+        with np.errstate(all="ignore"):
+            function(part(left, here, columns), part(right, here, columns), out=out[here, columns])
+
+    context.each_block(rows, steps, task)
+    return out
+
+
+def _pairs(
+    context: Context, many: NDArray[np.int64], one: NDArray[np.int64], count: int
+) -> tuple[Rows, Rows]:
     """All rows that match, in the order of the many side."""
     order = np.argsort(one, kind="stable")
     starts = np.searchsorted(one[order], np.arange(count + 1))
     sizes = (starts[1:] - starts[:-1])[many]
+    context.budget.require(_PAIR_BYTES * int(sizes.sum()))
     many_rows = np.repeat(np.arange(len(many)), sizes)
     within = np.arange(len(many_rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return many_rows, order[starts[many[many_rows]] + within]
 
 
-def _refuse_shared(present: Present, keys: NDArray[np.int64], text: str) -> None:
+def _refuse_shared(context: Context, present: Present, keys: NDArray[np.int64], text: str) -> None:
     """
     :raises EvaluationError: two rows with the same key have a value at the same step.
     """
     sizes = np.bincount(keys) if len(keys) else np.zeros(0, np.int64)
     rows = np.flatnonzero(sizes[keys] > 1)
-    if len(rows) and (_counts(present[rows], *_compacted(keys[rows])) > 1).any():
+    if not len(rows):
+        return
+    if (_tallied(context, context.taken(present, rows), *_compacted(keys[rows])) > 1).any():
         raise EvaluationError(text)
 
 
@@ -148,7 +201,7 @@ def _compacted(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
     return inverse, len(used)
 
 
-def _check_one_side(matching: VectorMatching, many: _Side, one: _Side, count: int) -> None:
+def _check_one_side(context: Context, matching: VectorMatching, many: _Side, one: _Side, count: int) -> None:
     """
     :raises EvaluationError: two rows of the side that must be unique match the same, at a step at which
         there is anything to match.
@@ -157,9 +210,10 @@ def _check_one_side(matching: VectorMatching, many: _Side, one: _Side, count: in
     rows = np.flatnonzero(sizes[one.keys] > 1)
     if not len(rows):
         return
-    present = one.grid.present[rows] & many.grid.present.any(axis=0)
+    present = context.taken(one.grid.present, rows)
+    context.filled(present, np.logical_and, present, np.asarray(many.grid.present.any(axis=0)))
     keys, distinct = _compacted(one.keys[rows])
-    shared = (_counts(present, keys, distinct) > 1).any(axis=0)
+    shared = (_tallied(context, present, keys, distinct) > 1).any(axis=0)
     if shared.any():
         _report(matching, one, rows[present[:, shared.argmax()]])
 

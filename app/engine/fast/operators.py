@@ -1,12 +1,15 @@
 """Binary operators on numbers, and between a vector and a scalar."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engine.fast.context import Context
 from app.engine.fast.grid import Grid, Values
 from app.engine.fast.served import ARITHMETIC
+from app.engine.promql.ast import BinaryExpr
 
 _CALCULATE: dict[str, Callable[..., Values]] = {
     "+": np.add,
@@ -27,22 +30,15 @@ _COMPARE: dict[str, Callable[..., NDArray[np.bool_]]] = {
 }
 
 
-def calculated(op: str, left: Values, right: Values) -> Values:
-    """An arithmetic operator, with infinities and NaN instead of warnings."""
-    with np.errstate(all="ignore"):
-        return _CALCULATE[op](left, right)
-
-
-def compared(op: str, left: Values, right: Values) -> NDArray[np.bool_]:
-    with np.errstate(all="ignore"):
-        return _COMPARE[op](left, right)
+def operator(op: str) -> Callable[..., Any]:
+    """Of two floats: a float, or for a comparison whether it holds."""
+    return _CALCULATE[op] if op in ARITHMETIC else _COMPARE[op]
 
 
 def scalars(op: str, left: Values, right: Values) -> Values:
     """Of two scalars; a comparison is 1 or 0."""
-    if op in ARITHMETIC:
-        return calculated(op, left, right)
-    return compared(op, left, right).astype(np.float64)
+    with np.errstate(all="ignore"):
+        return np.asarray(operator(op)(left, right), np.float64)
 
 
 def larger(left: Values, right: Values) -> Values:
@@ -57,16 +53,16 @@ def smaller(left: Values, right: Values) -> Values:
     return -larger(-left, -right)
 
 
-def with_scalar(op: str, grid: Grid, numbers: Values, *, swapped: bool, return_bool: bool) -> Grid:
+def with_scalar(context: Context, expr: BinaryExpr, grid: Grid, numbers: Values, *, swapped: bool) -> Grid:
     """Of a vector and a scalar.
 
     :param numbers: (steps,) float64.
     :param swapped: whether the scalar stands on the left.
     """
-    left, right = (numbers, grid.values) if swapped else (grid.values, numbers)
-    if op in ARITHMETIC:
-        return grid.with_values(calculated(op, left, right)).nameless()
-    keep = compared(op, left, right)
-    if return_bool:
-        return grid.with_values(keep.astype(np.float64)).nameless()
-    return grid.with_values(grid.values, grid.present & keep).compact()
+    function = operator(expr.op)
+    sides = (numbers, grid.values) if swapped else (grid.values, numbers)
+    if expr.op in ARITHMETIC or expr.return_bool:
+        return grid.with_values(context.mapped(function, *sides)).nameless(context)
+    keep = context.filled(context.flags(*grid.present.shape), function, *sides)
+    context.filled(keep, np.logical_and, keep, grid.present)
+    return grid.with_values(grid.values, keep).compact(context)

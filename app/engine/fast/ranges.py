@@ -39,7 +39,7 @@ def reference_times(query: Query, node: VectorSelector | SubqueryExpr, steps: St
 def selected(context: Context, node: Node, steps: Steps, function: int = over_time.INSTANT) -> Grid:
     """An instant selector: values, or with `TIMESTAMP` the times of the samples in seconds."""
     source, window = _instant(context, node, steps, function)
-    return rows(context, source, window, steps).compact()
+    return rows(context, source, window, steps).compact(context)
 
 
 def _instant(context: Context, node: Node, steps: Steps, function: int) -> tuple[Source, Window]:
@@ -86,7 +86,7 @@ def called(evaluator: "Evaluator", context: Context, node: Node, call: Call, ste
     labels = _named(call, source.labels)
     _remark(context, call, source, filled)
     _refuse_duplicates(labels, source.labels, filled)
-    return grid.with_labels(labels).compact()
+    return grid.with_labels(labels).compact(context)
 
 
 def _called(
@@ -111,7 +111,7 @@ def _called(
         assert isinstance(ranged.expr, SubqueryExpr)
         length = ranged.expr.range
         ends = reference_times(context.query, ranged.expr, steps)
-        source = Points(_subquery(evaluator, context, ranged, ranged.expr, ends))
+        source = Points(context, _subquery(evaluator, context, ranged, ranged.expr, ends))
     window = Window(
         WINDOWS[call.func], length, context.query.closed_windows, ends, steps.times, parameter.values
     )
@@ -129,6 +129,7 @@ def _subquery(evaluator: "Evaluator", context: Context, node: Node, expr: Subque
     if start < before or (start == before and not context.query.closed_windows):
         start += step
     count = max(0, (int(ends[-1]) - start) // step + 1)
+    context.budget.require(8 * count)
     if count == 0:
         return empty(from_labels(context.texts, []), Steps(start, step, 0))
     return evaluator.vector(node.children[0], Steps(start, step, count))
@@ -185,7 +186,7 @@ def absent(context: Context, argument: ast.Expr, grid: Grid) -> Grid:
     argument = ast.unwrapped(argument)
     missing = ~np.asarray(grid.present.any(axis=0))[None, :]
     labels = from_labels(context.texts, [_exact_labels(argument)])
-    return Grid(labels, np.ones(missing.shape), missing, grid.steps).compact()
+    return Grid(labels, np.ones(missing.shape), missing, grid.steps).compact(context)
 
 
 def _exact_labels(argument: ast.Expr) -> Labels:

@@ -18,7 +18,7 @@ def aggregated(context: Context, expr: AggregateExpr, parameter: Values, grid: G
     """
     :param parameter: (steps,) float64.
     """
-    grid = grid.compact()
+    grid = grid.compact(context)
     if expr.op == "quantile":
         return _quantile(context, expr, parameter, grid)
     return _ranked(context, expr, parameter, grid)
@@ -40,8 +40,7 @@ def _quantile(context: Context, expr: AggregateExpr, parameter: Values, grid: Gr
     labels = group_labels(expr, grid.labels)
     groups, count = labels.groups()
     order, starts = _by_group(groups, count)
-    out = np.empty((count, grid.steps.count))
-    filled = np.zeros((count, grid.steps.count), np.bool_)
+    out, filled = context.values(count, grid.steps.count), context.no_flags(count, grid.steps.count)
     present = grid.present.view(np.uint8)
     quantiles(parameter, order, starts, grid.values, present, out, filled.view(np.uint8), context.cancel)
     context.check()
@@ -60,7 +59,7 @@ def _ranked(context: Context, expr: AggregateExpr, parameter: Values, grid: Grid
     groups, count = group_labels(expr, grid.labels).groups()
     order, starts = _by_group(groups, count)
     most = np.minimum(np.trunc(parameter), len(grid)).astype(np.int64)
-    chosen = np.zeros(grid.present.shape, np.bool_)
+    chosen = context.no_flags(*grid.present.shape)
     ranked = np.empty(len(grid), np.int64)
     size = choose(
         most,
@@ -75,4 +74,4 @@ def _ranked(context: Context, expr: AggregateExpr, parameter: Values, grid: Grid
     )
     context.check()
     result = grid.with_values(grid.values, chosen)
-    return result.take(ranked[:size]) if grid.steps.count == 1 else result.compact()
+    return result.take(context, ranked[:size]) if grid.steps.count == 1 else result.compact(context)

@@ -24,7 +24,7 @@ def relabeled(context: Context, call: Call, grid: Grid) -> Grid:
         argument = unwrapped(argument)
         assert isinstance(argument, StringLiteral)
         texts.append(argument.value)
-    labels = grid.labels
+    labels, texts_of = grid.labels, context.texts
     if call.func == "label_join":
         target, separator, *sources = texts
         for source in sources:
@@ -34,28 +34,36 @@ def relabeled(context: Context, call: Call, grid: Grid) -> Grid:
         if columns is None:
             ids = np.zeros(len(grid), np.int32)
         else:
-            ids = _mapped(
-                columns,
-                lambda row: context.texts.number(separator.join(context.texts.text(i) for i in row)),
-            )
-        return grid.with_labels(labels.replaced(target, ids)).merged()
+
+            def join(row: tuple[int, ...]) -> int:
+                parts = [texts_of.text(number) for number in row]
+                texts_of.room(sum(map(len, parts)) + len(separator) * len(parts))
+                return texts_of.made(separator.join(parts))
+
+            ids = _mapped(context, columns, join)
+        return grid.with_labels(labels.replaced(target, ids)).merged(context)
     target, template, source, pattern = texts
     matched = _matcher(pattern)
     _check_name(target, "label_replace", "destination")
 
     def replace(row: tuple[int, ...]) -> int:
-        match = matched(context.texts.text(row[0]))
-        return -1 if match is None else context.texts.number(expand(template, match))
+        match = matched(texts_of.text(row[0]))
+        if match is None:
+            return -1
+        return texts_of.made(expand(template, match, texts_of.room))
 
-    made = _mapped(labels.column(source)[:, None], replace)
+    made = _mapped(context, labels.column(source)[:, None], replace)
     ids = np.where(made < 0, labels.column(target), made).astype(np.int32)
-    return grid.with_labels(labels.replaced(target, ids)).merged()
+    return grid.with_labels(labels.replaced(target, ids)).merged(context)
 
 
-def _mapped(rows: Ids, make: Callable[[tuple[int, ...]], int]) -> Ids:
+def _mapped(context: Context, rows: Ids, make: Callable[[tuple[int, ...]], int]) -> Ids:
     """Call `make` once for each distinct row."""
     distinct, inverse = np.unique(rows, axis=0, return_inverse=True)
-    made = np.array([make(tuple(row)) for row in distinct.tolist()], np.int32)
+    made = np.empty(len(distinct), np.int32)
+    for place, row in enumerate(distinct.tolist()):
+        context.check()
+        made[place] = make(tuple(row))
     return made[inverse.reshape(-1)]
 
 
@@ -76,8 +84,14 @@ def _matcher(pattern: str) -> Callable[[str], Any]:
     return matched
 
 
-def expand(template: str, match: Any) -> str:
-    """Put the groups of a match in the place of ``$1``, ``${1}`` and ``${name}``; anything else is empty."""
+def expand(template: str, match: Any, room: Callable[[int], None]) -> str:
+    """Put the groups of a match in the place of ``$1``, ``${1}`` and ``${name}``; anything else is empty.
+
+    :param room: called before with the characters that the result may have at most; raises where they are
+        too many.
+    """
+    longest = max(len(text or "") for text in (match.group(0), *match.groups()))
+    room(len(template) + template.count("$") * longest)
 
     def group(reference: "re.Match[str]") -> str:
         if reference[1]:

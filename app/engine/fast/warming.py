@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from app.engine.budget import Budget
 from app.engine.cancelling import CancelFlag
 from app.engine.fast.context import Context
 from app.engine.fast.evaluator import Evaluator
@@ -20,6 +21,7 @@ _QUERIES = (
     "topk(1, m)",
     "sum(m > 0)",
     "m + m",
+    "m or m",
     "histogram_quantile(0.5, m)",
 )
 """Together they use every kernel."""
@@ -47,7 +49,7 @@ def warm_up() -> None:
         query = Query(text, 0, 60_000, 60_000)
         plan = make_plan(parse(text), query)
         tables = dict.fromkeys(range(len(plan.wanted)), table)
-        context = Context(query, tables, CancelFlag().array, Annotations(), Workers(1))
+        context = Context(query, tables, CancelFlag().array, Annotations(), Workers(1), Budget())
         found = Evaluator(context).value(plan.root, Steps(0, 60_000, 2))
         assert isinstance(found, Grid)
         for _ in write_json(found, query):

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.fast.context import Context, NotServed
+from app.engine.fast.context import BLOCK_POINTS, Context, NotServed
 from app.engine.fast.grid import Grid, Present, Steps, Times, Values
 from app.engine.fast.labels import LabelTable, from_columns
 from app.engine.histogram.floats import STALE_BITS
@@ -16,9 +16,6 @@ from app.engine.kernels.windows import chunk_windows, point_windows
 from app.engine.model import EvaluationError
 from app.engine.select.decode import mode
 from app.engine.select.model import ChunkTable, described
-
-_BLOCK_POINTS = 1 << 17
-"""Of the rows that one task makes: a megabyte, which stays in the cache until the rows are summed."""
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -116,11 +113,27 @@ class Chunks(Source):
 class Points(Source):
     """What a subquery found at its own steps."""
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, context: Context, grid: Grid) -> None:
         self.labels = grid.labels
-        self._times = np.broadcast_to(grid.steps.times, grid.present.shape)[grid.present]
-        self._values = grid.values[grid.present]
-        self._starts = np.concatenate(([0], np.cumsum(grid.present.sum(axis=1)))).astype(np.int64)
+        self._starts = np.concatenate(([0], np.cumsum(np.count_nonzero(grid.present, axis=1)))).astype(
+            np.int64
+        )
+        size = (int(self._starts[-1]),)
+        self._times = times = context.budget.array(size, np.int64)
+        self._values = values = context.budget.array(size, np.float64)
+        moments = grid.steps.times
+        high = max(1, BLOCK_POINTS // max(1, grid.steps.count))
+
+        def task(number: int) -> None:
+            if not context.cancel[0]:
+                rows = slice(number * high, (number + 1) * high)
+                present = grid.present[rows]
+                place = slice(self._starts[rows.start], self._starts[min(len(grid), rows.stop)])
+                times[place] = np.broadcast_to(moments, present.shape)[present]
+                values[place] = grid.values[rows][present]
+
+        context.workers.each(-(-len(grid) // high), task)
+        context.check()
 
     def run(
         self, window: Window, first: int, out: Values, present: NDArray[np.uint8], cancel: NDArray[np.uint8]
@@ -155,18 +168,19 @@ def _run_points(
 
 
 def _block_rows(steps: int) -> int:
-    return min(1024, max(16, _BLOCK_POINTS // max(1, steps)))
+    return min(1024, max(16, BLOCK_POINTS // max(1, steps)))
 
 
 def rows(context: Context, source: Source, window: Window, steps: Steps) -> Grid:
     """A row for each series, also for those without a value."""
     size = len(source.labels)
-    values = np.empty((size, steps.count), np.float64)
-    present = np.empty((size, steps.count), np.bool_)
+    values, present = context.values(size, steps.count), context.flags(size, steps.count)
     block = _block_rows(steps.count)
 
     def task(number: int) -> None:
         part = slice(number * block, (number + 1) * block)
+        if context.cancel[0]:
+            return
         source.run(window, part.start, values[part], present[part].view(np.uint8), context.cancel)
 
     context.workers.each(-(-size // block), task)
@@ -177,15 +191,18 @@ def rows(context: Context, source: Source, window: Window, steps: Steps) -> Grid
 class Totals:
     """Mutable: what groups have gathered, `(groups, steps)` each; see `aggregate.accumulate`."""
 
-    def __init__(self, operator: int, groups: int, steps: int) -> None:
+    def __init__(self, context: Context, operator: int, groups: int, steps: int) -> None:
+        self._context = context
         self._operator = operator
         shape = (groups, steps)
         small = (groups, 1)  # for what an operator has no use
-        self.total = np.zeros(shape)
         compensates = operator in (aggregate.SUM, aggregate.AVERAGE)
-        self._lost = np.zeros(shape if compensates or operator >= aggregate.DEVIATION else small)
-        self._count = np.zeros(shape, np.int32)
-        self._moving = np.zeros(shape if operator == aggregate.AVERAGE else small, np.uint8)
+        self.total = context.values(*shape)
+        self._lost = context.values(*(shape if compensates or operator >= aggregate.DEVIATION else small))
+        self._count = context.budget.array(shape, np.int32)
+        self._moving = context.budget.array(shape if operator == aggregate.AVERAGE else small, np.uint8)
+        for each in (self.total, self._lost, self._count, self._moving):
+            each.fill(0)
 
     def add(
         self,
@@ -210,10 +227,10 @@ class Totals:
         )
 
     def finished(self) -> tuple[Values, Present]:
-        present = np.empty(self.total.shape, np.bool_)
-        aggregate.finish(
-            self._operator, self.total, self._lost, self._count, self._moving, present.view(np.uint8)
-        )
+        present, cancel = self._context.flags(*self.total.shape), self._context.cancel
+        there = present.view(np.uint8)
+        aggregate.finish(self._operator, self.total, self._lost, self._count, self._moving, there, cancel)
+        self._context.check()
         return self.total, present
 
 
@@ -227,6 +244,7 @@ def summed_blocks(
     size, steps = len(source.labels), len(window.ends)
     block = _block_rows(steps)
     filled = np.zeros(size, np.bool_)
+    context.budget.require(2 * context.workers.threads * 9 * block * steps)
     spare: list[tuple[Values, NDArray[np.uint8]]] = []  # fresh memory costs as much as summing it
 
     def task(number: int) -> tuple[Values, NDArray[np.uint8]]:
@@ -244,6 +262,8 @@ def summed_blocks(
             values, present = made
             part = slice(number * block, number * block + len(values))
             filled[part] = present.any(axis=1)
+            context.check()
+            context.budget.hold(int(np.count_nonzero(present)))
             totals.add(values, present, groups[part], (0, steps), context.cancel)
             if len(values) == block:
                 spare.append(made)

@@ -97,7 +97,7 @@ def accumulate(operator, values, present, groups, low, high, total, lost, count,
         zeros to begin with, in between what `finish` understands.
     """
     for row in range(values.shape[0]):
-        if row % 64 == 0 and cancel[0]:
+        if cancel[0]:
             return
         group = groups[row]
         if group < 0:
@@ -117,9 +117,11 @@ def accumulate(operator, values, present, groups, low, high, total, lost, count,
 
 
 @float_kernel
-def finish(operator, total, lost, count, moving, present):
+def finish(operator, total, lost, count, moving, present, cancel):
     """Turn what `accumulate` gathered into values in `total`, and `present` (uint8) where there are any."""
     for group in range(total.shape[0]):
+        if cancel[0]:
+            return
         for step in range(total.shape[1]):
             seen = count[group, step]
             present[group, step] = seen > 0

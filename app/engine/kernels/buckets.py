@@ -90,9 +90,9 @@ def bucket_quantiles(quantiles, order, starts, limits, values, present, out, fil
         widest = max(widest, starts[group + 1] - starts[group])
     bounds, counts = np.empty(widest), np.empty(widest)
     for group in range(starts.size - 1):
-        if group % 64 == 0 and cancel[0]:
-            return
         for step in range(quantiles.size):
+            if cancel[0]:
+                return
             size = 0
             for place in range(starts[group], starts[group + 1]):
                 row = order[place]

@@ -1,4 +1,4 @@
-"""Rows of numbers that are equal, found by hashing."""
+"""Rows of numbers that are equal, found by hashing; and how many of a number there are at each step."""
 
 import numpy as np
 
@@ -41,3 +41,20 @@ def equal_rows(rows, groups, slots):
                 break
             slot = (slot + 1) & np.int64(mask)
     return found
+
+
+@kernel
+def tally(present, keys, counts, cancel):
+    """How many rows of each key have a value at each step: none, one, or 2 for any more.
+
+    :param present: (rows, steps) uint8.
+    :param keys: (rows,) int64.
+    :param counts: (keys, steps) uint8, zeros, written; undefined where `cancel` was set.
+    """
+    for row in range(present.shape[0]):
+        if cancel[0]:
+            return
+        there, counted = present[row], counts[keys[row]]
+        for step in range(there.size):
+            if there[step]:
+                counted[step] = 1 if counted[step] == 0 else 2

@@ -16,9 +16,9 @@ def quantiles(rank, order, starts, values, present, out, filled, cancel):
     """
     scratch = np.empty(order.size, np.float64)
     for group in range(starts.size - 1):
-        if cancel[0]:
-            return
         for step in range(rank.size):
+            if cancel[0]:
+                return
             count = 0
             for place in range(starts[group], starts[group + 1]):
                 row = order[place]
@@ -66,9 +66,11 @@ def _down(heap, keys, size, down):
 
 
 @kernel
-def _sort(heap, keys, size, down):
+def _sort(heap, keys, size, down, cancel):
     """Best first; equals stay as they are."""
     for at in range(1, size):
+        if cancel[0]:
+            return
         place = at
         while place > 0 and _before(keys[place - 1], keys[place], down):
             heap[place - 1], heap[place] = heap[place], heap[place - 1]
@@ -93,9 +95,9 @@ def choose(most, down, order, starts, values, present, chosen, ranked, cancel):
     keys = np.empty(order.size, np.float64)
     written = 0
     for group in range(starts.size - 1):
-        if cancel[0]:
-            return written
         for step in range(most.size):
+            if cancel[0]:
+                return written
             size = 0
             for place in range(starts[group], starts[group + 1]):
                 row = order[place]
@@ -114,7 +116,7 @@ def choose(most, down, order, starts, values, present, chosen, ranked, cancel):
             for place in range(size):
                 chosen[heap[place], step] = 1
             if step == most.size - 1:
-                _sort(heap, keys, size, down)
+                _sort(heap, keys, size, down, cancel)
                 for place in range(size):
                     ranked[written] = heap[place]
                     written += 1

@@ -65,7 +65,9 @@ def _absolute_deviation(values, i, j, scratch):
 
 
 @float_kernel
-def statistics(function, times, values, ends, moments, window, closed, parameter, scratch, out, present):
+def statistics(
+    function, times, values, ends, moments, window, closed, parameter, scratch, out, present, cancel
+):
     """One series at all steps.
 
     :param moments: (steps,) int64, the steps themselves, which an offset or ``@`` sets apart from `ends`.
@@ -76,6 +78,8 @@ def statistics(function, times, values, ends, moments, window, closed, parameter
     least = 2 if function in (DERIVATIVE, PREDICTION) else 1
     i, j = 0, 0
     for step in range(ends.size):
+        if cancel[0]:  # windows may be long
+            return
         high = ends[step]
         while j < count and times[j] <= high:
             j += 1

@@ -21,12 +21,11 @@ from app.engine.kernels.tables import MALFORMED
 from app.engine.kernels.xor import sample_count
 from app.kernels.jit import kernel
 
-_POLL = 16
-"""Series between looks at the cancel flag."""
-
 
 @kernel
-def _apply(function, times, values, frame, ends, moments, seconds, parameter, integers, floats, out, present):
+def _apply(
+    function, times, values, frame, ends, moments, seconds, parameter, integers, floats, out, present, cancel
+):
     """One series: the samples go to the family that the function belongs to."""
     window, closed = frame[0], frame[1]
     if function <= DELTA:
@@ -38,11 +37,13 @@ def _apply(function, times, values, frame, ends, moments, seconds, parameter, in
     elif function <= RESETS:
         edges(function, times, values, ends, window, closed, integers, out, present)
     elif function <= AVERAGE:
-        sums(function, times, values, ends, window, closed, out, present)
+        sums(function, times, values, ends, window, closed, out, present, cancel)
     elif function <= MAX:
         extremes(function, times, values, ends, window, closed, integers, out, present)
     else:
-        statistics(function, times, values, ends, moments, window, closed, parameter, floats, out, present)
+        statistics(
+            function, times, values, ends, moments, window, closed, parameter, floats, out, present, cancel
+        )
 
 
 @kernel
@@ -99,7 +100,7 @@ def chunk_windows(
     integers = np.empty(capacity, np.int64)
     floats = np.empty(capacity, np.float64)
     for series in range(first, last):
-        if series % _POLL == 0 and cancel[0]:
+        if cancel[0]:
             return np.int64(-1)
         count = decode_series(
             data, lanes, chunks, offset, length, series, rules[0], rules[1], rules[2], times, values, 0,
@@ -122,6 +123,7 @@ def chunk_windows(
             floats,
             out[series - first],
             present[series - first],
+            cancel,
         )
     return np.int64(-1)
 
@@ -151,7 +153,7 @@ def point_windows(
     integers = np.empty(capacity, np.int64)
     floats = np.empty(capacity, np.float64)
     for series in range(starts.size - 1):
-        if series % _POLL == 0 and cancel[0]:
+        if cancel[0]:
             return
         _apply(
             function,
@@ -166,4 +168,5 @@ def point_windows(
             floats,
             out[series],
             present[series],
+            cancel,
         )

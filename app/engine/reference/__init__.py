@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from app.engine.budget import Budget
 from app.engine.histogram.model import FloatHistogram
 from app.engine.measuring import Measuring
 from app.engine.model import (
@@ -28,6 +29,7 @@ from app.engine.promql.parser import parse
 from app.engine.promql.typecheck import type_of
 from app.engine.reference.elements import Window
 from app.engine.reference.evaluator import Evaluator
+from app.engine.reference.holding import Holding
 from app.engine.reference.measuring import MeasuringEvaluator, analysis
 
 __all__ = ["Number", "analysis", "evaluate", "run"]
@@ -50,7 +52,8 @@ def evaluate(
         for selection in placed.selections
     }
     annotations = Annotations()
-    return run(placed, series, annotations, lambda: None), annotations
+    budget = Budget(samples=query.limits.samples)
+    return run(placed, series, annotations, lambda: None, budget), annotations
 
 
 def run(
@@ -58,23 +61,26 @@ def run(
     series: Mapping[VectorSelector, Sequence[Series]],
     annotations: Annotations,
     check: Callable[[], None],
+    budget: Budget,
     measuring: Measuring | None = None,
 ) -> Value:
     """Evaluate a query whose series have been fetched.
 
     :param check: called often; raises where the query is to end.
+    :param budget: of the query; what it holds beside the series counts against it.
     :param measuring: added to; None: nothing is measured.
     :raises EvaluationError: it cannot be answered.
     """
     query, expr = placed.query, placed.expr
     kind = type_of(expr)
+    holding = Holding(budget, check)
     evaluator = (
-        Evaluator(placed, series, annotations, check)
+        Evaluator(placed, series, annotations, holding)
         if measuring is None
-        else MeasuringEvaluator(placed, series, annotations, check, measuring)
+        else MeasuringEvaluator(placed, series, annotations, holding, measuring)
     )
     if query.step:
-        return _range(evaluator, expr, kind, query)
+        return _range(evaluator, holding, expr, kind, query)
     if kind is ValueType.STRING:
         literal = ast.unwrapped(expr)
         assert isinstance(literal, ast.StringLiteral)
@@ -84,23 +90,29 @@ def run(
     if kind is ValueType.MATRIX:
         return _raw(evaluator.windows(expr, query.start))
     elements = evaluator.cleaned(evaluator.vector(expr, query.start))
-    evaluator.hold(len(elements))
+    holding.result(elements)
     return Vector([Sample(each.labels, each.value, query.start) for each in elements])
 
 
-def _range(evaluator: Evaluator, expr: Expr, kind: ValueType, query: Query) -> Matrix:
+def _range(evaluator: Evaluator, holding: Holding, expr: Expr, kind: ValueType, query: Query) -> Matrix:
     found: dict[Labels, list[tuple[int, Number]]] = {}
     if kind is ValueType.SCALAR:
         found[()] = []
     for time in range(query.start, query.end + 1, query.step):
         if kind is ValueType.SCALAR:
             found[()].append((time, evaluator.scalar(expr, time)))
-            evaluator.hold(1)
+            holding.numbers(1)
+            holding.step_ends()
             continue
         elements = evaluator.cleaned(evaluator.vector(expr, time))
-        evaluator.hold(len(elements))
-        for each in elements:
-            found.setdefault(each.labels, []).append((time, each.value))
+        holding.result(elements)
+        for each in holding.polled(elements):
+            points = found.get(each.labels)
+            if points is None:
+                holding.labels(each.labels)
+                points = found[each.labels] = []
+            points.append((time, each.value))
+        holding.step_ends()
     return Matrix([_row(labels, points) for labels, points in sorted(found.items())])
 
 

@@ -1,7 +1,7 @@
 """Aggregations of one step."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -22,7 +22,14 @@ MAX_INT64 = 2.0**63
 class Aggregating:
     """One aggregation; nothing is kept between steps."""
 
-    def __init__(self, node: ast.AggregateExpr, annotations: Annotations, time: int) -> None:
+    def __init__(
+        self,
+        node: ast.AggregateExpr,
+        annotations: Annotations,
+        time: int,
+        polled: Callable[[Instant], Iterator[Element]],
+    ) -> None:
+        self._polled = polled
         self._node = node
         self._annotations = annotations
         self._time = time
@@ -58,7 +65,7 @@ class Aggregating:
     def _groups(self, elements: Instant) -> dict[Labels, Instant]:
         """By output labels, in order of appearance."""
         found: dict[Labels, Instant] = {}
-        for element in elements:
+        for element in self._polled(elements):
             found.setdefault(self._key(element.labels), []).append(element)
         return found
 
@@ -151,7 +158,7 @@ class Aggregating:
             return []
         found: Instant = []
         for members in self._groups(elements).values():
-            for member in members:
+            for member in self._polled(members):
                 offset = _offset(member.labels)
                 if (ratio >= 0 and offset < ratio) or (ratio < 0 and offset >= 1 + ratio):
                     found.append(member)
@@ -162,7 +169,7 @@ class Aggregating:
             raise EvaluationError(f"invalid label name {quoted(name)}")
         names = self._names if self._node.without else self._names | {name}
         counts: dict[Labels, int] = {}
-        for element in elements:
+        for element in self._polled(elements):
             text = plain(element.value) if isinstance(element.value, float) else to_text(element.value)
             labels = with_label(element.labels, name, text)
             key = without(labels, names | {METRIC_NAME}) if self._node.without else only(labels, names)

@@ -1,7 +1,7 @@
 """Binary operators at one step: between numbers, between elements, between vectors."""
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -44,6 +44,8 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
 }
 Number = float | FloatHistogram
+Polled = Callable[[Instant], Iterator[Element]]
+"""The same elements, with a look at the cancel flag now and then."""
 DUPLICATE = "vector cannot contain metrics with the same labelset"
 
 
@@ -55,7 +57,10 @@ def scalars(op: str, left: float, right: float) -> float:
 class Binary:
     """One operator at one step."""
 
-    def __init__(self, node: ast.BinaryExpr, annotations: Annotations, time: int, *, delayed: bool) -> None:
+    def __init__(
+        self, node: ast.BinaryExpr, annotations: Annotations, time: int, polled: Polled, *, delayed: bool
+    ) -> None:
+        self._polled = polled
         self._node = node
         self._annotations = annotations
         self._time = time
@@ -114,7 +119,7 @@ class Binary:
         """:param swapped: whether the number is on the left."""
         op, return_bool = self._node.op, self._node.return_bool
         found = []
-        for element in elements:
+        for element in self._polled(elements):
             sides = (number, element.value) if swapped else (element.value, number)
             outcome = self._values(*sides)
             if outcome is None:
@@ -143,14 +148,17 @@ class Binary:
         matching = self._node.matching or VectorMatching()
         match self._node.op:
             case "and":
-                keys = {self._key(element.labels, matching) for element in right}
-                return [each for each in left if self._key(each.labels, matching) in keys]
+                keys = {self._key(element.labels, matching) for element in self._polled(right)}
+                return [each for each in self._polled(left) if self._key(each.labels, matching) in keys]
             case "unless":
-                keys = {self._key(element.labels, matching) for element in right}
-                return [each for each in left if self._key(each.labels, matching) not in keys]
+                keys = {self._key(element.labels, matching) for element in self._polled(right)}
+                return [each for each in self._polled(left) if self._key(each.labels, matching) not in keys]
             case "or":
-                keys = {self._key(element.labels, matching) for element in left}
-                return [*left, *(each for each in right if self._key(each.labels, matching) not in keys)]
+                keys = {self._key(element.labels, matching) for element in self._polled(left)}
+                return [
+                    *left,
+                    *(each for each in self._polled(right) if self._key(each.labels, matching) not in keys),
+                ]
             case _:
                 return self._matched(left, right, matching)
 
@@ -168,7 +176,7 @@ class Binary:
         ones = self._ones(one, matching, swapped)
         matched = _Matched(matching.card is Cardinality.ONE_TO_ONE)
         found: Instant = []
-        for element in many:
+        for element in self._polled(many):
             key = self._key(element.labels, matching)
             partner = ones.get(key)
             if partner is None and matching.fill_right is not None:
@@ -176,7 +184,7 @@ class Binary:
             if partner is not None:
                 self._match(element, partner, key, swapped, matched, found)
         if matching.fill_left is not None:
-            for partner in one:
+            for partner in self._polled(one):
                 key = self._key(partner.labels, matching)
                 if key not in matched.keys:
                     filled = Element(_match_labels(partner.labels, matching), matching.fill_left, self._time)
@@ -185,7 +193,7 @@ class Binary:
 
     def _ones(self, one: Instant, matching: VectorMatching, swapped: bool) -> dict[Labels, Element]:
         found: dict[Labels, Element] = {}
-        for element in one:
+        for element in self._polled(one):
             key = self._key(element.labels, matching)
             other = found.setdefault(key, element)
             if other is not element:

@@ -1,6 +1,6 @@
 """The reference evaluator: every node at one step at a time. Plain, slow, and the oracle of the fast path."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from app.engine.histogram import arithmetic
 from app.engine.model import Annotations, EvaluationError, Labels, Query, Series
@@ -14,17 +14,16 @@ from app.engine.reference.elements import METADATA, Element, Instant, Window, wi
 from app.engine.reference.functions.calls import EXTENDED_SAFE, WindowCall, instant_call
 from app.engine.reference.functions.info import enriched
 from app.engine.reference.functions.labelling import absent_labels
+from app.engine.reference.holding import Holding
 from app.engine.reference.numbers import larger, smaller
 from app.engine.reference.selecting import Seen, gathered
 
-TOO_MANY = "query processing would load too many samples into memory in query execution"
-
 
 class Evaluator:
-    """Mutable: what was evaluated already and holds for other steps, and the number of samples held.
+    """Mutable: what was evaluated already and holds for other steps.
 
     :param series: what each selector of the query has found.
-    :param check: raises where the query is to end: it was cancelled, or its time is over.
+    :param holding: counts what is held, and raises where the query is to end.
     """
 
     def __init__(
@@ -32,27 +31,22 @@ class Evaluator:
         prepared: Prepared,
         series: Mapping[VectorSelector, Sequence[Series]],
         annotations: Annotations,
-        check: Callable[[], None],
+        holding: Holding,
     ) -> None:
         self._query: Query = prepared.query
         self._annotations = annotations
-        self._check = check
+        self._holding = holding
+        self._check = holding.check
+        self.polled = holding.polled
+        self.room = holding.room
         self._delayed = prepared.query.delayed_name_removal
-        self._seen = Seen(prepared.query, annotations)
+        self._seen = Seen(prepared.query, annotations, holding)
         self._found = series
         self._series: dict[int, Sequence[Series]] = {}
         self._invariant: dict[int, bool] = {}
         self._kept: dict[int, Instant] = {}
         self._inner: dict[tuple[int, int], Instant] = {}
         self._sources: dict[int, dict[Labels, Labels]] = {}
-        self.samples = 0
-        """Held by results and by subqueries."""
-
-    def hold(self, count: int) -> None:
-        """:raises EvaluationError: that is more than the query may hold."""
-        self.samples += count
-        if 0 < self._query.limits.samples < self.samples:
-            raise EvaluationError(TOO_MANY)
 
     # -- nodes by what they give
 
@@ -134,20 +128,22 @@ class Evaluator:
         steps = subquery_times(node, time, self._query)
         values = [(each, self._inner_value(node.expr, each)) for each in steps]
         end = (time if node.at is None else node.at) - node.offset
-        return gathered(values, end - node.range, end, node.range / 1000)
+        self._holding.points(sum(len(elements) for _, elements in values))
+        return gathered(self.polled, values, end - node.range, end, node.range / 1000)
 
     def _inner_value(self, node: Expr, time: int) -> Instant:
         """Subqueries of neighbouring steps share most of their instants."""
         key = id(node), time
         if key not in self._inner:
+            before = self._holding.text
             self._inner[key] = self.vector(node, time)
-            self.hold(len(self._inner[key]))
+            self._holding.kept(self._inner[key], before)
         return self._inner[key]
 
     # -- operators
 
     def _unique(self, elements: Instant) -> Instant:
-        if len({each.labels for each in elements}) < len(elements):
+        if len({each.labels for each in self.polled(elements)}) < len(elements):
             raise EvaluationError(DUPLICATE)
         return elements
 
@@ -156,7 +152,7 @@ class Evaluator:
         if node.op == "+":
             return elements
         found = []
-        for each in elements:
+        for each in self.polled(elements):
             labels = each.labels if self._delayed else without(each.labels, METADATA)
             value = each.value
             value = -value if isinstance(value, float) else arithmetic.mul(value, -1.0)
@@ -164,7 +160,7 @@ class Evaluator:
         return found if self._delayed else self._unique(found)
 
     def _binary(self, node: ast.BinaryExpr, time: int) -> Instant:
-        binary = Binary(node, self._annotations, time, delayed=self._delayed)
+        binary = Binary(node, self._annotations, time, self.polled, delayed=self._delayed)
         kinds = type_of(node.left), type_of(node.right)
         if kinds[0] is ValueType.SCALAR:
             number = self.scalar(node.left, time)
@@ -179,7 +175,8 @@ class Evaluator:
         if node.param is not None:
             inner = ast.unwrapped(node.param)
             param = inner.value if isinstance(inner, ast.StringLiteral) else self.scalar(inner, time)
-        return Aggregating(node, self._annotations, time).result(self.vector(node.expr, time), param)
+        aggregating = Aggregating(node, self._annotations, time, self.polled)
+        return aggregating.result(self.vector(node.expr, time), param)
 
     # -- functions
 
@@ -190,7 +187,9 @@ class Evaluator:
         if node.func == "info":
             selector = info_selector(node)
             base = self.vector(node.args[0], time)
-            return self._unique(enriched(base, self._info(node, selector, time), selector.matchers))
+            return self._unique(
+                enriched(self.polled(base), self._info(node, selector, time), selector.matchers)
+            )
         return self._unique(instant_call(self, node, time, self._annotations, self._query))
 
     def _info(self, node: ast.Call, selector: VectorSelector, time: int) -> Instant:
@@ -202,13 +201,16 @@ class Evaluator:
         numbers = [self.scalar(each, time) for at, each in enumerate(node.args) if at != place]
         selector = arg.selector if isinstance(arg, ast.MatrixSelector) else None
         self._check_extended(node, selector)
+        before = self._holding.windows
         windows = self.windows(arg, time)
         if node.func == "absent_over_time":
+            self._holding.windows_end(before)
             return [] if windows else [Element(absent_labels(arg), 1.0, time, True)]
         call = WindowCall(node, arg, numbers, time, self._annotations)
         keeps = node.func in ("first_over_time", "last_over_time")
         found = []
         for window in windows:
+            self._check()
             value = call.value(window)
             if value is None:
                 continue
@@ -218,6 +220,7 @@ class Evaluator:
                 labels = without(labels, METADATA)
                 self._check_source(node, labels, window.labels)
             found.append(Element(labels, value, time, drops))
+        self._holding.windows_end(before)
         return found
 
     def _check_source(self, node: ast.Call, labels: Labels, source: Labels) -> None:

@@ -1,6 +1,6 @@
 """The evaluator's twin that measures: what each node takes, and how many samples its selectors gave."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app.engine.histogram.model import FloatHistogram
@@ -12,6 +12,7 @@ from app.engine.promql.ast import Expr, MatrixSelector, VectorSelector
 from app.engine.promql.printer import text
 from app.engine.reference.elements import Instant, Window
 from app.engine.reference.evaluator import Evaluator
+from app.engine.reference.holding import Holding
 
 
 class MeasuringEvaluator(Evaluator):
@@ -22,10 +23,10 @@ class MeasuringEvaluator(Evaluator):
         prepared: Prepared,
         series: Mapping[VectorSelector, Sequence[Series]],
         annotations: Annotations,
-        check: Callable[[], None],
+        holding: Holding,
         measuring: Measuring,
     ) -> None:
-        super().__init__(prepared, series, annotations, check)
+        super().__init__(prepared, series, annotations, holding)
         self._measuring = measuring
         self._counted: dict[int, int] = {}
 

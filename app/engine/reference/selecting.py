@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -15,6 +15,7 @@ from app.engine.promql.quoting import quoted
 from app.engine.reference.elements import Element, Instant, Window, label
 from app.engine.reference.functions.extended import between, interpolated
 from app.engine.reference.histograms import MIXED, Combining
+from app.engine.reference.holding import Holding
 
 Points = tuple[list[tuple[int, float]], list[tuple[int, FloatHistogram]]]
 
@@ -22,10 +23,11 @@ Points = tuple[list[tuple[int, float]], list[tuple[int, FloatHistogram]]]
 class Seen:
     """The series of a query as its selectors see them."""
 
-    def __init__(self, query: Query, annotations: Annotations) -> None:
+    def __init__(self, query: Query, annotations: Annotations, holding: Holding) -> None:
         self._query = query
         self._annotations = annotations
         self._closed = query.closed_windows
+        self._holding = holding
 
     def instant(self, node: VectorSelector, series: Sequence[Series], time: int) -> Instant:
         """Each series with the sample in force, and that sample's time."""
@@ -33,7 +35,7 @@ class Seen:
         if node.smoothed:
             return self._smoothed(node, series, at, time)
         found = []
-        for each in series:
+        for each in self._holding.polled(series):
             place = int(each.times.searchsorted(at, "right")) - 1
             if place < 0:
                 continue
@@ -73,6 +75,7 @@ class Seen:
     def _points(self, series: Series, start: int, end: int) -> Points:
         first = int(series.times.searchsorted(start, "left" if self._closed else "right"))
         last = int(series.times.searchsorted(end, "right"))
+        self._holding.points(last - first)
         if not series.histograms:
             values = series.values[first:last]
             pairs = zip(series.times[first:last].tolist(), values.tolist(), strict=True)
@@ -138,7 +141,13 @@ def _between_floats(points: list[tuple[int, float]], at: int) -> float | None:
     return interpolated(points[after - 1], points[after], at, False)
 
 
-def gathered(steps: Sequence[tuple[int, Instant]], start: int, end: int, seconds: float) -> list[Window]:
+def gathered(
+    polled: Callable[[Instant], Iterator[Element]],
+    steps: Sequence[tuple[int, Instant]],
+    start: int,
+    end: int,
+    seconds: float,
+) -> list[Window]:
     """The windows of a subquery, out of its expression's values at each of its instants.
 
     Hints of counter resets are about samples next to each other, which these are not.
@@ -147,7 +156,7 @@ def gathered(steps: Sequence[tuple[int, Instant]], start: int, end: int, seconds
     floats: dict[Labels, list[tuple[int, float]]] = {}
     histograms: dict[Labels, list[tuple[int, FloatHistogram]]] = {}
     for time, elements in steps:
-        for element in elements:
+        for element in polled(elements):
             labels = element.labels
             if labels not in found:
                 floats[labels], histograms[labels] = [], []

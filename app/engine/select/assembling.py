@@ -5,6 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.engine import kernels
+from app.engine.budget import LABEL_BYTES, SERIES_BYTES, STORED_HISTOGRAM_BYTES, Budget
+from app.engine.cancelling import Cancelled
 from app.engine.model import Series
 from app.engine.select.intake import Bytes, Intake, Numbers, Offsets
 from app.engine.select.model import ChunkTable, LabelColumns
@@ -13,9 +15,8 @@ from app.engine.select.sharding import in_shard
 from app.fanout import kernels as frames
 from app.pb.thanos import ShardInfo
 
-
-class Cancelled(Exception):
-    """Nobody wants the result any more."""
+STRING_BYTES = 60
+"""That a string takes up beside its characters."""
 
 
 class _Groups(msgspec.Struct, frozen=True):
@@ -45,9 +46,10 @@ def assemble(intake: Intake, purpose: Purpose, cancel: Bytes) -> ChunkTable:
 
     :param cancel: (1,) uint8, set to another value than 0 to end this early.
     :raises Cancelled:
-    :raises CallError: it takes up too much memory.
+    :raises TooMuchMemory: the query may not have so much.
     :raises EvaluationError: a chunk that is not plain cannot be read.
     """
+    intake.require(_scratch(intake))
     groups = _grouped(intake, cancel)
     if purpose.shard is not None and purpose.shard.total_shards > 0:
         groups = _sharded(groups, purpose.shard)
@@ -55,9 +57,22 @@ def assemble(intake: Intake, purpose: Purpose, cancel: Bytes) -> ChunkTable:
     found = _split(intake, groups, data, purpose.apart, cancel)
     decoded: dict[int, Series] = {}
     if found.kind.any():
-        found, decoded = _without_odd(found, data, groups.columns, purpose, cancel)
+        found, decoded = _without_odd(found, data, groups.columns, purpose, cancel, intake.budget)
+    intake.close()
+    columns = groups.columns
+    for array in (
+        data,
+        columns.names,
+        columns.values,
+        found.lanes,
+        found.chunks,
+        found.offset,
+        found.length,
+    ):
+        intake.budget.adopt(array)
+    intake.budget.take(intake.strings * STRING_BYTES + int(intake.bounds[intake.strings]))
     return ChunkTable(
-        columns=groups.columns,
+        columns=columns,
         data=data,
         lanes=found.lanes,
         chunks=found.chunks,
@@ -71,9 +86,15 @@ def assemble(intake: Intake, purpose: Purpose, cancel: Bytes) -> ChunkTable:
     )
 
 
+def _scratch(intake: Intake) -> int:
+    """Bytes that are needed to sort and to split, beside what was taken in."""
+    words = intake.strings * (frames.COLUMNS + 4) + intake.series * 8 + intake.chunk_count * 10
+    return 8 * words + intake.strings * STRING_BYTES + 2 * int(intake.bounds[intake.strings])
+
+
 def _grouped(intake: Intake, cancel: Bytes) -> _Groups:
     count = intake.series
-    strings, ranks = _sorted_strings(intake)
+    strings, ranks = _sorted_strings(intake, cancel)
     widths: Offsets = np.empty(count, np.int64)
     width = int(kernels.rank_pairs(intake.pairs, intake.pair_bounds, count, ranks, widths, cancel))
     rows: Offsets = np.arange(count, dtype=np.int64)
@@ -82,7 +103,7 @@ def _grouped(intake: Intake, cancel: Bytes) -> _Groups:
         raise Cancelled
     starts: Offsets = np.empty(count + 1, np.int64)
     groups = int(kernels.group_series(intake.pairs, intake.pair_bounds, widths, rows, starts))
-    intake.require(2 * groups * width * np.dtype(np.int32).itemsize)
+    intake.require(_scratch(intake) + 2 * groups * width * np.dtype(np.int32).itemsize)
     names: Numbers = np.empty((groups, width), np.int32)
     values: Numbers = np.empty((groups, width), np.int32)
     if kernels.fill_columns(intake.pairs, intake.pair_bounds, widths, rows, starts, names, values, cancel):
@@ -101,14 +122,16 @@ def _sharded(groups: _Groups, shard: ShardInfo) -> _Groups:
     )
 
 
-def _sorted_strings(intake: Intake) -> tuple[list[str], Numbers]:
+def _sorted_strings(intake: Intake, cancel: Bytes) -> tuple[list[str], Numbers]:
     """All strings in their order, and the place of each in it."""
     count = intake.strings
     table: Offsets = np.zeros((count, frames.COLUMNS), np.int64)
     table[:, frames.KEY_START] = intake.bounds[:count]
     table[:, frames.KEY_END] = intake.bounds[1 : count + 1]
     order: Offsets = np.arange(count, dtype=np.int64)
-    frames.sort(table, intake.text, order, np.empty_like(order))
+    frames.sort(table, intake.text, order, np.empty_like(order), cancel)
+    if cancel[0]:
+        raise Cancelled
     ranks: Numbers = np.empty(count, np.int32)
     ranks[order] = np.arange(count, dtype=np.int32)
     text = intake.text[: intake.bounds[count]].tobytes()
@@ -157,7 +180,7 @@ def _split(intake: Intake, groups: _Groups, data: Bytes, apart: bool, cancel: By
 
 
 def _without_odd(
-    found: _Lanes, data: Bytes, columns: LabelColumns, purpose: Purpose, cancel: Bytes
+    found: _Lanes, data: Bytes, columns: LabelColumns, purpose: Purpose, cancel: Bytes, budget: Budget
 ) -> tuple[_Lanes, dict[int, Series]]:
     """Decode the series that have other chunks than plain ones, and take their lanes out."""
     odd_chunks = np.concatenate(([0], np.cumsum(found.kind != kernels.PLAIN)))
@@ -171,7 +194,9 @@ def _without_odd(
         for lane in range(int(found.lanes[row]), int(found.lanes[row + 1])):
             inside = slice(int(found.chunks[lane]), int(found.chunks[lane + 1]))
             lanes.append(OddLane(found.kind[inside], found.offset[inside], found.length[inside]))
-        decoded[row] = decode_odd(data, lanes, columns.of(row), purpose)
+        decoded[row] = made = decode_odd(data, lanes, columns.of(row), purpose)
+        size = made.times.nbytes + made.values.nbytes + STORED_HISTOGRAM_BYTES * len(made.histograms)
+        budget.take(size + SERIES_BYTES + LABEL_BYTES * columns.names.shape[1])
     return _taken_out(found, odd), decoded
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from app.engine import kernels
+from app.engine.budget import LABEL_BYTES, SERIES_BYTES, Budget
+from app.engine.cancelling import Cancelled
 from app.engine.model import EvaluationError, Series
-from app.engine.select.assembling import Cancelled
 from app.engine.select.intake import Bytes, Offsets
 from app.engine.select.model import ChunkTable, described
 
@@ -12,14 +13,17 @@ BATCH_SAMPLES = 1 << 20
 """That series are decoded into one pair of arrays for, at most, unless one has more."""
 
 
-def decode(table: ChunkTable, cancel: Bytes) -> list[Series]:
+def decode(table: ChunkTable, cancel: Bytes, budget: Budget | None = None) -> list[Series]:
     """All series with their samples in `[table.start, table.end]`, replicas merged. Slow for much, without
     the interpreter's lock.
 
     :param cancel: (1,) uint8, set to another value than 0 to end this early.
-    :raises EvaluationError: a chunk cannot be read.
+    :param budget: of the query, which the samples count against as long as they live.
+    :raises EvaluationError: a chunk cannot be read, or the budget has no room.
     :raises Cancelled:
     """
+    budget = budget or Budget()
+    budget.take(len(table) * (SERIES_BYTES + LABEL_BYTES * table.columns.names.shape[1]))
     counts: Offsets = np.empty(len(table), np.int64)
     done, code = kernels.count_samples(*_arrays(table), 0, len(table), counts, cancel)
     _check(table, int(done), int(code))
@@ -31,7 +35,7 @@ def decode(table: ChunkTable, cancel: Bytes) -> list[Series]:
         before = int(behind[low - 1]) if low else 0
         high = max(low + 1, int(np.searchsorted(behind, before + BATCH_SAMPLES, side="right")))
         room = int(behind[high - 1]) - before
-        times, values = np.empty(room, np.int64), np.empty(room, np.float64)
+        times, values = budget.array((room,), np.int64), budget.array((room,), np.float64)
         ends: Offsets = np.empty(high - low, np.int64)
         done, code = kernels.decode_rows(
             *_arrays(table), low, high, table.start, table.end, mode(table), times, values, ends, spare_times,
@@ -42,6 +46,8 @@ def decode(table: ChunkTable, cancel: Bytes) -> list[Series]:
         if 4 * used < 3 * room:
             # Replicas were merged: what is kept should not hold on to room for all of them.
             times, values = times[:used].copy(), values[:used].copy()
+            budget.adopt(times)
+            budget.adopt(values)
         begin = 0
         for row, end in enumerate(ends.tolist(), low):
             found = table.decoded.get(row)

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from app.endpoints.model import BlockStream, EndpointSource, EndpointView
+from app.engine.budget import Budget, TooMuchMemory
 from app.engine.model import Hints
 from app.engine.promql.ast import Matcher
 from app.engine.promql.errors import ParseError
@@ -44,29 +45,30 @@ class Selected(msgspec.Struct, frozen=True):
 
 
 class Selecting:
-    """Stateless: what changes is the endpoints' and each selection's own.
-
-    :param memory_limit: bytes that one selection may take up; 0: no limit.
-    """
+    """Stateless: what changes is the endpoints' and each selection's own."""
 
     def __init__(
         self,
         source: EndpointSource,
         options: FanoutOptions,
         metrics: FanoutMetrics,
-        *,
-        memory_limit: int = 0,
     ) -> None:
         self._source = source
         self._options = options
         self._metrics = metrics
-        self._memory_limit = memory_limit
 
     async def select(
-        self, matchers: Sequence[Matcher], hints: Hints, options: SelectOptions, context: RequestContext
+        self,
+        matchers: Sequence[Matcher],
+        hints: Hints,
+        options: SelectOptions,
+        context: RequestContext,
+        budget: Budget | None = None,
     ) -> Selected:
         """The series that match, of all endpoints, equal ones put together.
 
+        :param budget: of the query; None: there is no limit.
+        :raises TooMuchMemory: the budget has no room for them.
         :raises CallError: the request is not valid, a limit is exceeded, or something is missing and
             `options` want all.
         """
@@ -74,7 +76,7 @@ class Selecting:
         request = series_request(matchers, hints, options)
         warnings = Warnings(options.abort)
         replica_labels = request.without_replica_labels
-        intake = Intake(replica_labels, self._memory_limit)
+        intake = Intake(replica_labels, budget)
         remaining = narrowed(request, self._options)
         if remaining is not None:
             reading = _Reading(intake, warnings, options, self._metrics)
@@ -150,7 +152,7 @@ class _Reading:
         options: SelectOptions,
         metrics: FanoutMetrics,
     ) -> None:
-        self.failure: CallError | None = None
+        self.failure: CallError | TooMuchMemory | None = None
         self.stop = _never
         self._intake = intake
         self._warnings = warnings
@@ -167,7 +169,7 @@ class _Reading:
             except CallError as error:
                 self._metrics.failures.labels(view.group, "Series").inc()
                 self._warnings.add(f"receive series from {name_of(view)}: {error}")
-        except CallError as error:  # kept, since a task group would wrap it
+        except (CallError, TooMuchMemory) as error:  # kept, since a task group would wrap it
             self._fail(error)
 
     async def _stream(
@@ -225,12 +227,12 @@ class _Reading:
             if text:
                 raise CallError(Code.RESOURCE_EXHAUSTED, text)
             self._intake.require()
-        except CallError as error:
+        except (CallError, TooMuchMemory) as error:
             self._fail(error)
             return False
         return True
 
-    def _fail(self, error: CallError) -> None:
+    def _fail(self, error: CallError | TooMuchMemory) -> None:
         if self.failure is None:
             self.failure = error
         self.stop()

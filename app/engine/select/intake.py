@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.engine import kernels
+from app.engine.budget import Account, Budget
 from app.errors import CallError, Code, FailureKind
 from app.fanout import kernels as frames
 from app.fanout.wire import Other
@@ -27,12 +28,13 @@ class Intake:
     (`app.engine.kernels.labels`).
 
     :param without: names of labels to leave out.
-    :param memory_limit: bytes that it may take up, with what is made of it; 0: no limit.
+    :param budget: of the query, which it counts against with what is made of it.
     :ivar blocks: as they came; a chunk's `START` counts from the first byte of the first one.
     """
 
-    def __init__(self, without: Sequence[str] = (), memory_limit: int = 0) -> None:
-        self._memory_limit = memory_limit
+    def __init__(self, without: Sequence[str] = (), budget: Budget | None = None) -> None:
+        self.budget = budget or Budget()
+        self._account = Account(self.budget)
         self.blocks: list[Bytes] = []
         self.size = 0
         """Bytes of all blocks."""
@@ -71,22 +73,23 @@ class Intake:
         return 2 * self.size + sum(array.nbytes for array in arrays) + self.chunk_bounds.nbytes
 
     def require(self, more: int = 0) -> None:
-        """
+        """Count what it takes up by now.
+
         :param more: bytes that will be needed besides.
-        :raises CallError: with them it is more than the limit.
+        :raises TooMuchMemory: that is more than the query may have.
         """
-        if self._memory_limit and self.memory + more > self._memory_limit:
-            raise CallError(
-                Code.RESOURCE_EXHAUSTED,
-                f"the series of one selector take up more than {self._memory_limit} bytes of memory"
-                " (select fewer series or a shorter time)",
-            )
+        self._account.resize(self.memory + more)
+
+    def close(self) -> None:
+        """What it held is counted elsewhere from now on."""
+        self._account.close()
 
     def add(self, content: bytes | bytearray) -> list[Other]:
         """Take in framed messages; what is not a series.
 
         :param content: kept, and not to be changed any more.
         :raises CallError: the messages are not SeriesResponses. Nothing of them is kept then.
+        :raises TooMuchMemory: that is more than the query may have.
         """
         held = content if isinstance(content, bytearray) else bytearray(content)
         data: Bytes = np.frombuffer(held, np.uint8)
@@ -149,6 +152,8 @@ class Intake:
             "chunk_bounds": series,
         }
         short = [name for name, used in fills.items() if 2 * used + 4 > len(getattr(self, name))]
+        more = sum(getattr(self, name).nbytes for name in short or fills)
+        self.require(2 * more)  # the old one stays until its content is copied
         for name in short or fills:
             setattr(self, name, _doubled(getattr(self, name)))
         if 2 * len(self.bounds) > self.slots.size:

@@ -96,15 +96,18 @@ def groups(table, keys, order, count, starts):
 
 
 @kernel
-def sort(table, keys, rows, scratch):
+def sort(table, keys, rows, scratch, cancel):
     """Sort `rows` by key; stable, by merging runs of growing length.
 
     :param rows: int64, rows of `table`; `scratch` as long.
+    :param cancel: uint8 (1,), not 0 once the order is not wanted any more; it is undefined then.
     """
     count = rows.size
     width = 1
     while width < count:
         for left in range(0, count, 2 * width):
+            if cancel[0]:
+                return
             middle = min(left + width, count)
             right = min(left + 2 * width, count)
             i, j = left, middle

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from app.engine import querying
+from app.engine.budget import Budget
 from app.engine.cancelling import CancelFlag
 from app.engine.metrics import EngineMetrics
 from app.engine.model import EvaluationError, Hints, Matrix, Series, Vector, WrongKind, labels_of
@@ -54,7 +55,12 @@ class FakeSelect:
         self._wait = wait
 
     async def select(
-        self, matchers: Sequence[Matcher], hints: Hints, options: SelectOptions, context: RequestContext
+        self,
+        matchers: Sequence[Matcher],
+        hints: Hints,
+        options: SelectOptions,
+        context: RequestContext,
+        budget: Budget,
     ) -> Selected:
         self.asked.append((tuple(matchers), hints, context))
         self.now += 1
@@ -194,7 +200,12 @@ async def test_a_client_that_goes_away_ends_the_evaluation(monkeypatch: pytest.M
     stopped = list[float]()
 
     def endless(
-        _placed: object, _tables: object, _annotations: object, cancel: CancelFlag, _measuring: object
+        _placed: object,
+        _tables: object,
+        _annotations: object,
+        cancel: CancelFlag,
+        _budget: object,
+        _measuring: object,
     ) -> None:
         began.set()
         try:

@@ -1,6 +1,7 @@
 """Which function is which: calls with their arguments evaluated."""
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from app.engine.histogram.model import FloatHistogram
@@ -34,6 +35,14 @@ class Evaluates(Protocol):
     def scalar(self, node: Expr, time: int) -> float: ...
 
     def vector(self, node: Expr, time: int) -> Instant: ...
+
+    def polled(self, items: Iterable[Element]) -> Iterator[Element]:
+        """The same elements, with a look at the cancel flag now and then."""
+        ...
+
+    def room(self, size: int) -> None:
+        """:raises TooMuchMemory: so many bytes are more than the query may have."""
+        ...
 
 
 class WindowCall:
@@ -101,9 +110,10 @@ def instant_call(
     if func == "absent":
         return [] if elements else [Element(absent_labels(args[0]), 1.0, time)]
     if func == "label_replace":
-        return replaced(elements, *strings)
+        to, template, source, expression = strings
+        return replaced(evaluator.polled(elements), to, template, source, expression, evaluator.room)
     if func == "label_join":
-        return joined(elements, strings[0], strings[1], strings[2:])
+        return joined(evaluator.polled(elements), strings[0], strings[1], strings[2:], evaluator.room)
     if func in _SORTS:
         if query.start != query.end:
             text = "sort is ineffective for range queries since results are always ordered by labels"
@@ -117,14 +127,16 @@ def instant_call(
     if func in STATISTICS:
         return [
             _dropped(each, STATISTICS[func](each.histogram), time, delayed)
-            for each in elements
+            for each in evaluator.polled(elements)
             if each.histogram is not None
         ]
     numbers = [evaluator.scalar(arg, time) for arg in args[1:]]
-    return _mapped(func, elements, numbers, time, delayed)
+    return _mapped(func, evaluator.polled(elements), numbers, time, delayed)
 
 
-def _mapped(func: str, elements: Instant, numbers: list[float], time: int, delayed: bool) -> Instant:
+def _mapped(
+    func: str, elements: Iterable[Element], numbers: list[float], time: int, delayed: bool
+) -> Instant:
     """Functions of each float by itself."""
     if func == "clamp" and numbers[1] < numbers[0]:
         return []
@@ -172,13 +184,13 @@ def _quantiles(
     elements = evaluator.vector(vector, time)
     if func == "histogram_fraction":
         lower, upper = evaluator.scalar(args[0], time), evaluator.scalar(args[1], time)
-        histograms = Histograms(elements, annotations, vector.span, time, delayed=delayed)
+        histograms = Histograms(evaluator.polled(elements), annotations, vector.span, time, delayed=delayed)
         return histograms.fraction(lower, upper)
     wanted = args[2:] if func == "histogram_quantiles" else args[:1]
     qs = [evaluator.scalar(arg, time) for arg in wanted]
     for q, arg in zip(qs, wanted, strict=True):
         check_quantile(q, annotations, arg.span)
-    histograms = Histograms(elements, annotations, vector.span, time, delayed=delayed)
+    histograms = Histograms(evaluator.polled(elements), annotations, vector.span, time, delayed=delayed)
     if func == "histogram_quantile":
         return histograms.quantile(qs[0])
     name = ast.unwrapped(args[1])

@@ -1,6 +1,6 @@
 """`info`: series enriched with the labels of what describes their target."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from app.engine.model import METRIC_NAME, EvaluationError, Labels
 from app.engine.prepare import info_matchers
@@ -12,21 +12,24 @@ IDENTIFYING = frozenset({"instance", "job"})
 """What an info series and those it describes have in common."""
 
 
-def enriched(base: Instant, info: Instant, matchers: Sequence[Matcher]) -> Instant:
+def enriched(base: Iterable[Element], info: Instant, matchers: Sequence[Matcher]) -> Instant:
     """
+    :param base: what is described.
     :param info: with the times of their samples, since the newest of several counts.
     :param matchers: of the second argument: on the name, and on the labels that are wanted.
     :raises EvaluationError: two info series contradict each other.
     """
     names = [matcher for matcher in info_matchers(matchers) if matcher.name == METRIC_NAME]
     wanted = [matcher for matcher in matchers if matcher.name != METRIC_NAME]
-    described = _newest(info)
+    described: dict[Labels, Instant] = {}
+    for key, each in _newest(info).items():
+        described.setdefault(key[1], []).append(each)
     found = []
     for element in base:
         if all(matches(matcher, label(element.labels, METRIC_NAME)) for matcher in names):
             found.append(element)  # it describes others; nothing describes it
             continue
-        about = [each for key, each in described.items() if key[1] == only(element.labels, IDENTIFYING)]
+        about = described.get(only(element.labels, IDENTIFYING), [])
         if not about and not all(matches(matcher, "") for matcher in wanted):
             continue
         labels = element.labels

@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import re2
 
@@ -13,12 +13,17 @@ from app.engine.promql.quoting import is_text
 from app.engine.reference.elements import Element, Instant, label, with_label
 
 _REFERENCE = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))")
+Room = Callable[[int], None]
+"""Told how many bytes are about to be needed; raises where they are too many."""
 _CHUNK = re.compile(r"\d+|\D+")
 
 
-def replaced(elements: Instant, to: str, template: str, source: str, expression: str) -> Instant:
+def replaced(
+    elements: Iterable[Element], to: str, template: str, source: str, expression: str, room: Room
+) -> Instant:
     """`label_replace`.
 
+    :param room: asked before a text is made.
     :raises EvaluationError: the expression is none, or the label's name is empty.
     """
     options = re2.Options()
@@ -35,6 +40,8 @@ def replaced(elements: Instant, to: str, template: str, source: str, expression:
             found.append(element)
             continue
         names = compiled.groupindex
+        longest = max(len(text or "") for text in (match.group(0), *match.groups()))
+        room(len(template) + template.count("$") * longest)
         value = _REFERENCE.sub(
             functools.partial(_referenced, match.groups(), match.group(0), names), template
         )
@@ -55,17 +62,22 @@ def _referenced(
     return (groups[number - 1] or "") if 0 < number <= len(groups) else ""
 
 
-def joined(elements: Instant, to: str, separator: str, sources: Sequence[str]) -> Instant:
+def joined(
+    elements: Iterable[Element], to: str, separator: str, sources: Sequence[str], room: Room
+) -> Instant:
     """`label_join`.
 
+    :param room: asked before a text is made.
     :raises EvaluationError: a label's name is empty.
     """
     for what, name in (*(("source", source) for source in sources), ("destination", to)):
         _check_name(name, what, "label_join")
-    return [
-        _relabelled(element, to, separator.join(label(element.labels, source) for source in sources))
-        for element in elements
-    ]
+    found = []
+    for element in elements:
+        parts = [label(element.labels, source) for source in sources]
+        room(sum(map(len, parts)) + len(separator) * len(parts))
+        found.append(_relabelled(element, to, separator.join(parts)))
+    return found
 
 
 def _check_name(name: str, what: str, function: str) -> None:

@@ -1,7 +1,7 @@
 """Functions that look into histograms: native ones, and classic ones made of buckets."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from app.engine.histogram import classic, statistics
 from app.engine.histogram.model import FloatHistogram
@@ -31,7 +31,7 @@ class Histograms:
     """
 
     def __init__(
-        self, elements: Instant, annotations: Annotations, span: Span, time: int, *, delayed: bool
+        self, elements: Iterable[Element], annotations: Annotations, span: Span, time: int, *, delayed: bool
     ) -> None:
         self._annotations = annotations
         self._span = span

@@ -169,7 +169,7 @@ def test_aggregations(operator: int, matrix: _Matrix) -> None:
         state = (total, lost, count, moving)
         aggregate.accumulate(operator, values, present, groups, low, high, *state, NO_CANCEL)
     there = np.empty((3, 3), np.uint8)
-    aggregate.finish(operator, total, lost, count, moving, there)
+    aggregate.finish(operator, total, lost, count, moving, there, NO_CANCEL)
     for group in range(3):
         for step in range(3):
             found = _columns(matrix, group, step)[1]

@@ -17,10 +17,10 @@ from prometheus_client import CollectorRegistry
 from app.demo.dataset import INTERVAL, Dataset, Shape, StoredSeries
 from app.demo.store_options import Faults
 from app.endpoints.model import BlockStream, EndpointView
+from app.engine.cancelling import Cancelled
 from app.engine.model import Hints, Labels
 from app.engine.promql.ast import Matcher
 from app.engine.select import fetch
-from app.engine.select.assembling import Cancelled
 from app.engine.select.decode import decode
 from app.engine.select.fetch import Selected, Selecting
 from app.engine.select.intake import Bytes

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from app.demo import xor
 from app.endpoints.model import EndpointView, State
+from app.engine.budget import Budget, TooMuchMemory
 from app.engine.model import EvaluationError, Hints, Labels
 from app.engine.promql.ast import Matcher
 from app.engine.select.decode import decode
@@ -52,9 +53,8 @@ def _select(
         FakeEndpoints(*views),
         fanout or FanoutOptions(),
         FanoutMetrics(CollectorRegistry()),
-        memory_limit=memory_limit,
     )
-    return anyio.run(selecting.select, matchers, hints, options, CONTEXT)
+    return anyio.run(selecting.select, matchers, hints, options, CONTEXT, Budget(memory_limit))
 
 
 def _samples(selected: Selected) -> dict[Labels, list[Sample]]:
@@ -229,7 +229,7 @@ def test_limits_fail_the_query() -> None:
     assert raised.value.code is Code.RESOURCE_EXHAUSTED
     with pytest.raises(CallError, match=r"failed to send samples: limit 200 violated \(got 360\)"):
         _select(endpoint, options=SelectOptions(samples_limit=200))
-    with pytest.raises(CallError, match="more than 1000 bytes of memory"):
+    with pytest.raises(TooMuchMemory, match=r"more than 1000 bytes of memory \(--query.max-memory\)"):
         _select(endpoint, memory_limit=1000)
     assert len(_select(endpoint, options=SelectOptions(series_limit=2, samples_limit=360)).table) == 2
 
@@ -238,9 +238,8 @@ def test_labels_that_would_fill_the_memory_once_they_are_columns_are_refused() -
     wide = answered({f"label_{number}": "v" for number in range(2000)}, FIRST)
     many = [answered(A | {"n": str(number)}, FIRST) for number in range(2000)]
     endpoint = _endpoint(0, batch(wide), batch(*many))
-    with pytest.raises(CallError, match="more than 20000000 bytes of memory") as raised:
+    with pytest.raises(TooMuchMemory, match="more than 20000000 bytes of memory"):
         _select(endpoint, memory_limit=20_000_000)
-    assert raised.value.code is Code.RESOURCE_EXHAUSTED
 
 
 def test_store_matchers_choose_by_address() -> None:
