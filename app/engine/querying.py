@@ -34,8 +34,10 @@ from app.fanout.model import RequestContext
 
 SMALL = 16 * 1024
 """Bytes of chunks up to which an instant query is evaluated at once; some tens of series."""
-SHORT = 4 * 1024
+SHORT = 1024
 """Characters of a query up to which it is read at once; longer ones, which take milliseconds, in a thread."""
+FEW = 256
+"""Series up to which an instant query is evaluated at once."""
 Given = TypeVar("Given")
 log = structlog.get_logger()
 
@@ -358,6 +360,7 @@ def _is_small(plan: fast.Plan, tables: Mapping[VectorSelector, ChunkTable]) -> b
         and len(plan.query.text) <= SHORT
         and not any(table.decoded for table in tables.values())
         and sum(len(table.data) for table in tables.values()) <= SMALL
+        and sum(len(table) for table in tables.values()) <= FEW
         and not any(isinstance(node.expr, SubqueryExpr) for node in plan.root.walk())
     )
 
