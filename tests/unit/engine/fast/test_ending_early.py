@@ -15,7 +15,6 @@ import pytest
 from numpy.typing import NDArray
 
 from app.engine import fast
-from app.engine.budget import Budget
 from app.engine.cancelling import CancelFlag, Cancelled
 from app.engine.fast.workers import Workers
 from app.engine.kernels import aggregate, over_time, rates, statistics
@@ -229,7 +228,6 @@ def _tasks(text: str, after: int) -> tuple[int, bool]:
             flag.array,
             Annotations(),
             workers,
-            Budget(),
         )
     except Cancelled:
         return workers.begun, True
