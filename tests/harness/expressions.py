@@ -12,9 +12,10 @@ MOMENT = "<moment>"
 WINDOW_FUNCTIONS = (
     "delta irate idelta sum_over_time avg_over_time min_over_time max_over_time"
     " count_over_time last_over_time present_over_time stddev_over_time stdvar_over_time"
-    " changes resets deriv absent_over_time"
+    " changes resets absent_over_time"
 ).split()
 RATES = ["rate", "increase"]
+LINES = ["deriv"]
 NEW_WINDOW_FUNCTIONS = "first_over_time mad_over_time ts_of_first_over_time ts_of_last_over_time".split()
 """Not in Prometheus 2."""
 _AGGREGATIONS = "sum avg min max count group".split()
@@ -28,7 +29,7 @@ _FUNCTIONS = (
     " sort sort_desc round"
 ).split()
 _OF_SUBQUERIES = [
-    *"max_over_time irate delta count_over_time last_over_time resets sum_over_time deriv".split(),
+    *"max_over_time irate delta count_over_time last_over_time resets sum_over_time".split(),
     *"changes stddev_over_time absent_over_time".split(),
 ]
 _FINITE = ["x_total", "w", 'w{job="a"}', 'x_total{instance="1"}', 'w{zone=""}', 'x_total{le!=""}']
@@ -111,14 +112,14 @@ def _scalars(inner: Text, peer: bool) -> Text:
 def _leaves(peer: bool) -> Text:
     """:param peer: only what Prometheus 2 computes in the same way."""
     plain = WINDOW_FUNCTIONS if peer else [*WINDOW_FUNCTIONS, *NEW_WINDOW_FUNCTIONS]
-    # Until 3.0 a rate was extrapolated to zero even where no sample was near the begin of the window:
-    # counters of the tests are too far from zero for that.
+    # A rate is extrapolated to zero there even where no sample is near the begin of the window: counters of
+    # the tests are too far from zero for that.
     counters = st.sampled_from(["x_total", 'x_total{job="a"}', "b"]) if peer else _selected
     spread = _finite if peer else _selected
     quantiles = _quantiles if peer else _quantiles | _odd_numbers
     ahead = st.sampled_from(["60", "-90.5", "0"] if peer else ["60", "-time()", "scalar(y)"])
-    # With @ it was evaluated as if the window moved.
-    predicted = ranges(at=_offsets) if peer else ranges()
+    # With @ it is evaluated there as if the window moved, and a line through infinity is no line.
+    predicted = ranges(_finite, _offsets) if peer else ranges()
     smoothing = "holt_winters" if peer else "double_exponential_smoothing"
     return st.one_of(
         st.builds("{}{}".format, _selected, _at),
@@ -126,8 +127,9 @@ def _leaves(peer: bool) -> Text:
         st.builds("{}({})".format, st.sampled_from(RATES), ranges(counters)),
         st.builds("quantile_over_time({}, {})".format, quantiles, ranges()),
         st.builds("predict_linear({}, {})".format, predicted, ahead),
+        st.builds("deriv({})".format, ranges(spread)),
         st.builds(f"{smoothing}({{}}, {{}}, 0.3)".format, ranges(), st.sampled_from(["0.1", "0.7"])),
-        # Of equal values another one may be chosen, and an infinite spread is no number since 3.0.
+        # Of equal values another one may be chosen, and infinite spreads are numbers there.
         st.builds(
             "{} {} ({}, {}{})".format,
             st.sampled_from(["topk", "bottomk"]),
@@ -204,7 +206,7 @@ def ranged_buckets() -> Text:
 
 
 def _looked_back(inner: Text, peer: bool) -> Text:
-    def subqueries(at: Text) -> Text:
+    def subqueries(at: Text, inner: Text = inner) -> Text:
         return st.builds(
             _subquery,
             inner,
@@ -217,7 +219,11 @@ def _looked_back(inner: Text, peer: bool) -> Text:
     return st.one_of(
         st.builds("{}({})".format, st.sampled_from(_OF_SUBQUERIES), subqueries(_at)),
         st.builds("quantile_over_time({}, {})".format, _quantiles, subqueries(_at)),
-        st.builds("predict_linear({}, 30)".format, subqueries(_offsets if peer else _at)),
+        st.builds("deriv({})".format, subqueries(_at, _finite if peer else inner)),
+        st.builds(
+            "predict_linear({}, 30)".format,
+            subqueries(_offsets, _finite) if peer else subqueries(_at),
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from app.engine.model import STALE, Labels, Query, Series, labels_of
 from tests.harness.expressions import (
+    LINES,
     NEW_WINDOW_FUNCTIONS,
     RATES,
     WINDOW_FUNCTIONS,
@@ -78,7 +79,7 @@ def test_agreement(storage: Stored, expression: str, when: tuple[int, int, int],
     check(query, expression, storage, ordered=False)
 
 
-@pytest.mark.parametrize("func", [*WINDOW_FUNCTIONS, *RATES, *NEW_WINDOW_FUNCTIONS])
+@pytest.mark.parametrize("func", [*WINDOW_FUNCTIONS, *RATES, *LINES, *NEW_WINDOW_FUNCTIONS])
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(storages(), ranges(), _queries)
 def test_every_function_of_windows(

@@ -89,6 +89,37 @@ def test_replicas_are_told_apart_and_merged(supports: bool) -> None:
     assert _samples(got) == {_key(A): twins.penalty([*FIRST, *SECOND], other)}
 
 
+def test_thanos_sets_of_series() -> None:
+    """The sets of its TestDedupSeriesSet: one replica label, two of them, and series that lack some."""
+    early, middle, late = [(10_000, 1.0), (20_000, 2.0)], [(60_000, 3.0), (70_000, 4.0)], [(200_000, 5.0)]
+    first, more = {"a": "1", "c": "3"}, {"a": "1", "c": "3", "d": "4"}
+    third, fourth = {"a": "1", "c": "4"}, {"a": "2", "c": "3"}
+    found = [
+        (first | {"replica": "1"}, early),
+        (first | {"replica": "2", "rack": "x"}, middle),
+        (first | {"rack": "y"}, late),
+        (first | {"replica": "4", "rack": "y"}, early),
+        (more, early),
+        (third | {"replica": "1"}, early),
+        (fourth | {"replica": "1"}, early),
+        (fourth | {"replica": "2"}, middle),
+    ]
+    got = _select(
+        *(
+            _endpoint(number, batch(answered(labels, samples)))
+            for number, (labels, samples) in enumerate(found)
+        ),
+        options=SelectOptions(replica_labels=("replica", "rack")),
+        hints=Hints(0, 300_000),
+    )
+    assert _samples(got) == {
+        _key(first): [*early, *middle, *late],
+        _key(more): early,
+        _key(third): early,
+        _key(fourth): [*early, *middle],
+    }
+
+
 def test_without_deduplication_replicas_stay() -> None:
     answers = [batch(answered(A | {"replica": name}, FIRST)) for name in "01"]
     got = _select(

@@ -83,6 +83,24 @@ def test_issue_2401_read_forward(counter: bool) -> None:
         assert [value for _, value in got] == sorted(value for _, value in got)
 
 
+def test_after_a_gap_of_both_the_first_one_back_is_followed() -> None:
+    """What its real data for issue 2401 show: the replica scraped 1.3 s later is back 13 s earlier, with a
+    counter that is a little behind."""
+    before = [10_000 + 15_000 * at for at in range(40)]
+    back = before[-1] + 75_000
+    later = [back + 15_000 * at for at in range(40)]
+    first = [(time, 462_000.0 + 10 * at) for at, time in enumerate([*before, *later])]
+    behind = [
+        *((time + 1_348, value + 1) for time, value in first[:39]),
+        *((time - 13_652, value - 30) for time, value in first[40:]),
+    ]
+    got = _folded([first, behind], counter=True)
+    assert got == twins.penalty_all([first, behind], counter=True)
+    raised = first[39][1] - behind[39][1]
+    assert raised > 0
+    assert got == [*first[:40], *((time, value + raised) for time, value in behind[39:])]
+
+
 def _at(*samples: tuple[int, float]) -> list[Sample]:
     return list(samples)
 

@@ -9,7 +9,14 @@ from app.config.model import QuerySettings
 from app.config.query_options import QueryOptions
 from app.engine.model import Matrix, Sample, Scalar, Vector
 from app.fanout.wire import framed
-from app.pb.thanos import LabelNamesResponse, RulesResponse
+from app.pb.thanos import (
+    LabelMatcher,
+    LabelNamesResponse,
+    LabelValuesRequest,
+    LabelValuesResponse,
+    RulesResponse,
+    SeriesRequest,
+)
 from tests.unit.fanout.answers import FakeChannel, batch, series, view
 from tests.unit.web.api.fakes import FakeEngine, client
 from tests.unit.web.api.test_proxied import exemplars, metadata, rules
@@ -29,6 +36,7 @@ async def post(path: str, form: Mapping[str, str], *views: Any, engine: FakeEngi
         answer = await http.post(f"/api/v1/{path}", params=custom, data=form, headers=FORM)
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["access-control-allow-origin"] == "*"
     assert answer.json()["status"] == "success"
     return answer.json()["data"]
 
@@ -92,6 +100,35 @@ async def test_the_builder_and_autocompletion() -> None:
     ]
     found = await get("metadata", {"limit": "40000"}, metadata())
     assert all({"type", "help", "unit"} == set(meta) for metas in found.values() for meta in metas)
+
+
+async def test_variables_of_a_dashboard() -> None:
+    """``label_values(up{job="a"}, http.code)`` both ways, ``metrics(u.*)`` and ``query_result(...)``.
+
+    Stores are asked for names as they are, and for one more than may be told.
+    """
+    times = {"start": "1700000000", "end": "1700003600", "limit": "2"}
+    wanted = [LabelMatcher(name="job", value="a"), LabelMatcher(name="__name__", value="up")]
+    values = FakeChannel("a:1", answer=bytes(LabelValuesResponse(values=["200", "404", "500"])))
+    path = "label/U__http_2e_code/values"
+    assert await get(path, {**times, "match[]": 'up{job="a"}'}, view("a:1", values)) == ["200", "404"]
+    request = LabelValuesRequest.parse(values.requests[0])
+    assert (request.label, request.limit, request.matchers) == ("http.code", 3, wanted)
+    assert (request.start, request.end) == (1_700_000_000_000, 1_700_003_600_000)
+
+    found = FakeChannel("a:1", [batch(series((("__name__", "up"), ("http.code", "200"), ("job", "a"))))])
+    assert await post("series", {**times, "match[]": 'up{job="a"}'}, view("a:1", found)) == [
+        {"__name__": "up", "http.code": "200", "job": "a"}
+    ]
+    asked = SeriesRequest.parse(found.requests[0])
+    assert (asked.matchers, asked.skip_chunks, asked.limit) == (wanted, True, 3)
+
+    names = FakeChannel("a:1", answer=bytes(LabelValuesResponse(values=["up", "uptime"])))
+    assert await get("label/__name__/values", times, view("a:1", names)) == ["up", "uptime"]
+
+    engine = FakeEngine(Vector([Sample((("job", "a"),), 2.0, 1_700_003_600_000)]))
+    data = await post("query", {"query": "count by (job) (up)", "time": "1700003600"}, engine=engine)
+    assert data["result"] == [{"metric": {"job": "a"}, "value": [1700003600, "2"]}]
 
 
 async def test_rules_and_alerts() -> None:
