@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Processes that run tests: scenarios wait more than they work. JOBS=0 runs them in pytest's own process.
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo stack test check format lint types imports protos protos-check lock bench docs clean
@@ -25,8 +27,8 @@ demo: setup ## three realms, six endpoints, certificates rotating under load
 stack: setup ## three realms with real Prometheus servers, sidecars and one querier (ARGS=--help)
 	$(BIN)/python -m app.stack $(ARGS)
 
-test: setup ## all tests (ARGS=... goes to pytest)
-	$(BIN)/python -m pytest $(ARGS)
+test: setup ## all tests (ARGS=... goes to pytest, JOBS=N says how many run at once)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: setup lint types imports protos-check ## format, lint, types, import contracts, generated code
 

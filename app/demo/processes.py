@@ -1,6 +1,8 @@
 """Child processes that never outlive the one that started them, and whose end is explained."""
 
+import contextlib
 import os
+import random
 import signal
 import socket
 import sys
@@ -21,6 +23,8 @@ _LEASH = str(Path(__file__).with_name("leash.py"))
 _TAIL_BYTES = 4096
 _TAIL_LINES = 12
 _FIRST_LINE_LIMIT = 65_536
+_PORTS = range(20_000, 32_000)
+_TRIES = 100
 
 
 class ChildError(CrossrealmError):
@@ -164,10 +168,17 @@ async def running_store(
 
 
 def free_address() -> str:
-    """``127.0.0.1:port`` where nobody listens now."""
+    """``127.0.0.1:port`` where nobody listens now.
+
+    Not of the ports that systems give to connections and to whoever wants any: until the child listens,
+    seconds pass, in which another process could be given it.
+    """
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+        for port in random.sample(_PORTS, _TRIES):
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return f"127.0.0.1:{port}"
+    raise ChildError(f"no port is free among {_TRIES} of {_PORTS.start} to {_PORTS.stop - 1}")
 
 
 @asynccontextmanager

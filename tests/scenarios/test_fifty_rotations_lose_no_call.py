@@ -20,6 +20,7 @@ RATE = 200
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 async def test_fifty_rotations_lose_no_call(tmp_path: Path) -> None:
     async with world(tmp_path, realms=("eu",), drain_window=1.0) as here:

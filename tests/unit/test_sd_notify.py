@@ -80,6 +80,7 @@ async def test_a_reload_does_not_end_the_start(systemd: NotifySocket) -> None:
     assert await systemd.receive() == ["STOPPING=1"]
 
 
+@pytest.mark.alone
 async def test_the_watchdog_is_fed_twice_in_its_time(systemd: NotifySocket) -> None:
     gate = Gate()
     async with anyio.create_task_group() as tasks:

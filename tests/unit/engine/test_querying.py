@@ -194,6 +194,7 @@ async def test_a_query_that_takes_too_long_ends() -> None:
     assert world.count("crossrealm_engine_queries_total", outcome="timeout") == 1
 
 
+@pytest.mark.alone
 async def test_a_client_that_goes_away_ends_the_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread is told, and ends within 100 ms."""
     began, ended = threading.Event(), threading.Event()
