@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import anyio.to_thread
 import pytest
 import yaml
@@ -107,15 +108,22 @@ async def test_each_fault_has_its_advice(tmp_path: Path) -> None:
             group("no file", free_address(), {**tls, "ca_file": str(tmp_path / "no.crt")}),
             group("no name", "nowhere.invalid:1", None),
         ]
-        # One address in one file only once; each of them is a file of its own.
-        found = {}
-        for number, item in enumerate(items):
+        found: dict[str, dict[str, Any]] = {}
+        limiter = anyio.CapacityLimiter(4)  # some of them wait for what does not come
+
+        async def ask(number: int, item: dict[str, Any]) -> None:
+            # One address in one file only once; each of them is a file of its own.
             path = tmp_path / f"endpoints-{number}.yaml"
             path.write_text(yaml.safe_dump([item]))
-            done = await doctor(path, "--json")
+            async with limiter:
+                done = await doctor(path, "--json")
             assert done.returncode == 1, (item, done)
             assert "Traceback" not in done.stderr
             (found[item["name"]],) = json.loads(done.stdout)["endpoints"]
+
+        async with anyio.create_task_group() as tasks:
+            for number, item in enumerate(items):
+                tasks.start_soon(ask, number, item)
     wanted = {
         "wrong ca": ("handshake", "unknown_ca", "put the CA that signed"),
         "wrong name": ("handshake", "name_mismatch", "set server_name"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from app.demo.pki import Identity
 from app.demo.processes import free_address
 from tests.harness import Authority, Front, client_context, querier, shake
 from tests.pki import CA, replace
@@ -25,27 +26,34 @@ async def until_refused(address: str, front: Front) -> float:
     return time.time()
 
 
-class ShortFront(Front):
+class CrlFront(Front):
     """A front whose CA is one that can also issue CRLs. Mutable as `Front`."""
 
-    def __init__(self, root: Path, authority: CA, client_until: float) -> None:
+    def __init__(self, root: Path, authority: CA) -> None:
         super().__init__(root, Authority("unused"))
-        for identity, until in ((self.listener, None), (self.client, client_until)):
-            leaf = authority.issue(not_after=until)
-            Path(identity.cert_file).write_bytes(leaf.chain_pem)
-            Path(identity.key_file).write_bytes(leaf.key_pem)
+        self._issuer = authority
+        self.issue(self.listener)
+        self.issue(self.client)
         Path(self.trust.ca_file).write_bytes(authority.pem)
+
+    def issue(self, identity: Identity, *, until: float | None = None) -> None:
+        leaf = self._issuer.issue(not_after=until)
+        Path(identity.cert_file).write_bytes(leaf.chain_pem)
+        Path(identity.key_file).write_bytes(leaf.key_pem)
 
 
 @pytest.mark.parametrize("what", ["certificate", "crl"])
 async def test_expired_clients_are_refused(tmp_path: Path, what: str) -> None:
-    authority, end = CA("front CA"), int(time.time()) + 7.0
-    front = ShortFront(tmp_path / "front", authority, end if what == "certificate" else time.time() + 600)
+    authority, end = CA("front CA"), int(time.time()) + 10.0
+    front = CrlFront(tmp_path / "front", authority)
     flags = [f"--endpoint={free_address()}"]
     if what == "crl":
         replace(tmp_path / "clients.crl", authority.crl(next_update=end))
         flags.append(f"--grpc-server-tls-crl={tmp_path / 'clients.crl'}")
     async with querier(tmp_path, flags, front=front) as running:
+        if what == "certificate":
+            end = int(time.time()) + 3.0
+            front.issue(front.client, until=end)
         before = await shake(running.grpc_address, client_context(front, front.client))
         assert before.accepted, before.error
         refused_at = await until_refused(running.grpc_address, front)
