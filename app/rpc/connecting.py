@@ -98,7 +98,9 @@ async def tcp_connect(host: str, port: int, timeout: float) -> socket.socket:
                 failure = f"{address[0]} does not answer"
                 sock.close()
             except OSError as error:
-                failure = f"{address[0]}: {(error.strerror or str(error)).lower()}"
+                # The event loop's own text has the address once more, and not the reason.
+                said = os.strerror(error.errno) if error.errno else str(error)
+                failure = f"{address[0]}: {said.lower()}"
                 sock.close()
             except BaseException:
                 sock.close()
