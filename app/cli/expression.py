@@ -82,13 +82,27 @@ def evaluate(
     output: str,
     plot: bool,
 ) -> None:
-    """Evaluate a PromQL expression, by a server or over endpoints. Warnings go to stderr."""
+    """Evaluate a PromQL expression, by a server or over endpoints. Warnings go to stderr.
+
+    \b
+    now, of a querier or a Prometheus:
+      crossrealm promql 'sum by (realm) (up)' --url=http://localhost:10902
+    the last hour, drawn and summed up:
+      crossrealm promql 'rate(http_requests_total[5m])' --url=URL --since=1h
+    without a server, replicas merged:
+      crossrealm promql up --endpoints.config=e.yaml --query.replica-label=replica
+    for programs:
+      crossrealm promql up --url=URL --output=json | jq .data.result
+    """
     from app.terminal.main import run_promql
     from app.terminal.times import question
 
     try:
         if bool(url) == (endpoints_config is not None):
-            raise ConfigError([Problem("--url, --endpoints.config", "one of them is wanted, and not both")])
+            remedy = "write for example --url=http://localhost:10902"
+            raise ConfigError(
+                [Problem("--url, --endpoints.config", "give one of them, and not both", remedy)]
+            )
         if client_file is not None and not url:
             raise ConfigError([Problem("--http-client-file", "it is for --url")])
         asked = question(

@@ -124,10 +124,11 @@ class PrometheusClient:
                 FailureKind.MATERIAL,
             ) from None
         except (aiohttp.ClientError, OSError, EOFError) as error:
-            said = str(error) or type(error).__name__
-            raise CallError(
-                Code.UNAVAILABLE, f"Prometheus at {self.shown}{path}: {said}", FailureKind.CONNECT
-            ) from None
+            raise self._unreached(error, path) from None
+
+    def _unreached(self, error: Exception, path: str) -> CallError:
+        said = str(error) or type(error).__name__
+        return CallError(Code.UNAVAILABLE, f"Prometheus at {self.shown}{path}: {said}", FailureKind.CONNECT)
 
     async def _refusal(self, answer: aiohttp.ClientResponse, path: str) -> CallError:
         body = (await answer.content.read(MAX_ERROR)).decode(errors="replace").strip()

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from app.config.endpoints_source import load_either_format
 from app.config.model import EndpointGroup, QuerySettings
 from app.config.query_options import QueryOptions
+from app.endpoints.model import Snapshot
 from app.engine.model import EvaluationError
 from app.engine.promql.errors import ParseError
 from app.engine.promql.features import NO_FEATURES
@@ -66,6 +67,7 @@ async def _answer(groups: tuple[EndpointGroup, ...], question: Question) -> Answ
         with anyio.move_on_after(min(FIRST_ROUND, question.timeout)):
             await querier.endpoints.wait_first_round()
         try:
+            _somebody(querier.endpoints.snapshot())
             answer = await querier.engine.query(_request(question))
         except Exception as error:  # raised below, since a task group would wrap it
             failure = error
@@ -73,6 +75,19 @@ async def _answer(groups: tuple[EndpointGroup, ...], question: Question) -> Answ
     if answer is None:
         raise failure or QueryFailed("the query was cancelled")
     return answer
+
+
+def _somebody(snapshot: Snapshot) -> None:
+    """
+    :raises QueryFailed: there is nobody to ask; with the reason of each.
+    """
+    if any(view.asked for view in snapshot.endpoints):
+        return
+    reasons = [
+        f"{view.group}/{view.address}: {view.last_error or 'it has not answered yet'}"
+        for view in snapshot.endpoints
+    ]
+    raise QueryFailed("; ".join(("no endpoint can be asked", *reasons)))
 
 
 def _request(question: Question) -> QueryRequest:

@@ -34,20 +34,17 @@ def drawn(series: Sequence[Points], start: float, end: float, width: int, height
     :param width, height: characters.
     """
     finite = [[point for point in points if math.isfinite(point[1])] for points in series]
-    values = [value for points in finite for _, value in points]
-    if not values:
+    bounds = extent(finite)
+    if bounds is None:
         return None
-    low, high = min(values), max(values)
-    if low == high:
-        low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+    low, high = bounds
     canvas = _Canvas(width, height)
     span = (end - start) or 1.0
 
     def place(time: float, value: float) -> tuple[int, int]:
-        # Halves, since the distance of the largest floats is infinite.
-        share = (value / 2 - low / 2) / (high / 2 - low / 2)
         x = round((time - start) / span * (canvas.columns - 1))
-        return max(0, min(canvas.columns - 1, x)), round((1 - share) * (canvas.rows - 1))
+        y = round((1 - share(value, low, high)) * (canvas.rows - 1))
+        return max(0, min(canvas.columns - 1, x)), y
 
     for number, points in enumerate(finite):
         usual = _usual(points)
@@ -58,6 +55,23 @@ def drawn(series: Sequence[Points], start: float, end: float, width: int, height
             else:
                 canvas.dot(*here, number)
     return Drawing(canvas.cells(), low, high)
+
+
+def extent(series: Sequence[Points]) -> tuple[float, float] | None:
+    """What the lowest and the highest dot of a drawing stand for; None where nothing is finite."""
+    values = [value for points in series for _, value in points if math.isfinite(value)]
+    if not values:
+        return None
+    low, high = min(values), max(values)
+    if low == high:
+        return low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+    return low, high
+
+
+def share(value: float, low: float, high: float) -> float:
+    """How far up it is, from 0 at `low` to 1 at `high`."""
+    # Of halves, since the distance of the largest floats is infinite.
+    return (value / 2 - low / 2) / (high / 2 - low / 2)
 
 
 def _usual(points: Points) -> float:

@@ -2,30 +2,27 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
-from itertools import groupby
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.engine.histogram.floats import to_api, to_general
+from app.engine.histogram.floats import to_api
 from app.engine.promql.quoting import quoted
+from app.terminal.axes import utc
+from app.terminal.chart import chart, pen
 from app.terminal.model import Found, Histogram, Question, Series
-from app.terminal.plot import Drawing, drawn
 from app.terminal.said import harmless
 
 SHOWN = 500
 """Series on a terminal."""
-PLOTTED = 10
-"""Series in a plot; more could not be told apart."""
 _NARROW = 60
 """Columns below which a table would be cut; then each series gets a paragraph."""
-_COLORS = "green cyan magenta yellow blue red bright_green bright_cyan bright_magenta bright_yellow".split()
-_MARK = "●"
-_TALL, _LOW = 12, 8
-"""Lines of a plot, and of one on a narrow terminal."""
+_BOUNDS = {0: "(]", 1: "[)", 2: "()", 3: "[]"}
+"""Of buckets, by their rule."""
+_DIGITS = 6
+"""Of the values in a summary, which is for people: pipes and --output=json have all."""
 
 
 def show(found: Found, question: Question, console: Console, *, plot: bool) -> None:
@@ -41,8 +38,9 @@ def show(found: Found, question: Question, console: Console, *, plot: bool) -> N
     elif not found.series:
         console.print(Text("no series", style="dim"))
     elif found.kind == "matrix" and question.step:
-        if plot and console.encoding.startswith("utf"):
-            _plot(found.series[:PLOTTED], question, console)
+        if plot:
+            for row in chart([_floats(each) for each in found.series], question, console):
+                console.print(row, no_wrap=True, overflow="ellipsis")
         _summary(found.series[:SHOWN], console)
     elif found.kind == "matrix":
         _points(found.series[:SHOWN], console)
@@ -91,8 +89,12 @@ def _value(series: Series) -> str:
 
 
 def _histogram(histogram: Histogram) -> str:
-    text = f"count {histogram.count}, sum {histogram.sum}, {len(histogram.buckets)} buckets"
-    return harmless(text)
+    """All of it, as Prometheus writes it: ``{count:3, sum:2.5, (1,2]:3}``."""
+    parts = [f"count:{histogram.count}", f"sum:{histogram.sum}"]
+    for rule, low, high, count in histogram.buckets:
+        bounds = _BOUNDS.get(rule, "[]")
+        parts.append(f"{bounds[0]}{low},{high}{bounds[1]}:{count}")
+    return harmless(f"{{{', '.join(parts)}}}")
 
 
 def _seconds(time: float) -> str:
@@ -101,9 +103,8 @@ def _seconds(time: float) -> str:
 
 def _instant(time: float) -> str:
     """For people: UTC, with a fraction where there is one."""
-    try:
-        moment = datetime.fromtimestamp(time, UTC)
-    except (OverflowError, ValueError, OSError):
+    moment = utc(time)
+    if moment is None:
         return _seconds(time)
     return moment.strftime("%Y-%m-%d %H:%M:%S") + (f".{moment.microsecond // 1000:03}" if time % 1 else "")
 
@@ -142,23 +143,29 @@ def _floats(series: Series) -> list[tuple[float, float]]:
     return [(time, float(value)) for time, value in series.values]
 
 
+def _rounded(value: float) -> str:
+    """All digits before the point, and so many behind it that there are `_DIGITS`."""
+    if 10 ** (_DIGITS - 1) <= abs(value) < 1e15:
+        return to_api(float(round(value)))
+    return to_api(float(f"{value:.{_DIGITS}g}"))
+
+
 def _extremes(series: Series) -> tuple[str, str, str]:
     """Least, greatest and last value."""
-    values = [value for _, value in _floats(series)]
-    finite = [value for value in values if not math.isnan(value)]
-    points = _all_points(series)
-    last = points[-1][1] if points else ""
-    if not finite:
+    floats = _floats(series)
+    known = [value for _, value in floats if not math.isnan(value)]
+    last = _rounded(floats[-1][1]) if floats else ""
+    if series.histograms and (not floats or series.histograms[-1][0] > floats[-1][0]):
+        histogram = series.histograms[-1][1]
+        last = harmless(f"count {histogram.count}, sum {histogram.sum}")
+    if not known:
         return "", "", last
-    return to_api(min(finite)), to_api(max(finite)), last
+    return _rounded(min(known)), _rounded(max(known)), last
 
 
 def _summary(series: Sequence[Series], console: Console) -> None:
     """A line for each series of a range."""
-    marks = [
-        Text(_MARK if position < PLOTTED else "", style=_COLORS[position % len(_COLORS)])
-        for position in range(len(series))
-    ]
+    marks = list(map(pen(console, len(series)).mark, range(len(series))))
     if console.width < _NARROW:
         for mark, each in zip(marks, series, strict=True):
             least, most, last = _extremes(each)
@@ -171,39 +178,3 @@ def _summary(series: Sequence[Series], console: Console) -> None:
         count = str(len(each.values) + len(each.histograms))
         table.add_row(mark, Text(labels_text(each.metric)), count, *map(Text, _extremes(each)))
     console.print(table)
-
-
-def _plot(series: Sequence[Series], question: Question, console: Console) -> None:
-    start, end = question.start / 1000, question.end / 1000
-    points = [_floats(each) for each in series]
-    height = _LOW if console.width < _NARROW else _TALL
-    room = max(console.width - 12, 4)
-    drawing = drawn(points, start, end, room, height)
-    if drawing is None:
-        return
-    for line in _framed(drawing, room, _instant(start), _instant(end)):
-        console.print(line, no_wrap=True, overflow="crop")
-
-
-def _framed(drawing: Drawing, width: int, start: str, end: str) -> Iterator[Text]:
-    """With the values at the left and the times below."""
-    last = len(drawing.cells) - 1
-    middle = drawing.low / 2 + drawing.high / 2
-    beside = {0: drawing.high, last // 2: middle, last: drawing.low}
-    for number, cells in enumerate(drawing.cells):
-        said = _short(beside[number]) if number in beside else ""
-        line = Text.assemble((f"{said:>10} {'┤' if said else '│'}", "dim"))
-        for owner, run in groupby(cells, key=lambda cell: cell[1]):
-            drawn_here = "".join(character for character, _ in run)
-            line.append(drawn_here, style=_COLORS[owner % len(_COLORS)] if owner >= 0 else None)
-        yield line
-    if len(start) + len(end) + 1 > width:
-        start, end = start[11:], end[11:]  # the clock alone
-    yield Text(" " * 12 + start + end.rjust(width - len(start)), style="dim")
-
-
-def _short(value: float) -> str:
-    """At most ten characters."""
-    return next(
-        text for digits in (6, 5, 4, 3, 2, 1) if len(text := to_general(float(f"{value:.{digits}g}"))) <= 10
-    )

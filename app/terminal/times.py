@@ -1,5 +1,6 @@
 """When a query is asked about, from what was written on the command line. Pure."""
 
+from app.engine.promql.literals import duration_text
 from app.errors import ConfigError, Problem
 from app.terminal.model import Question
 from app.web.api.errors import ApiError
@@ -57,7 +58,9 @@ def _check(reading: "_Reading", first: int, last: int, every: int) -> None:
     if last < first:
         reading.problem("--end", "it is before the start")
     elif (last - first) // every > MAX_STEPS:
-        reading.problem("--step", f"there would be more than {MAX_STEPS} points", "take a longer one")
+        least = -(-(last - first) // MAX_STEPS // 1000) * 1000 + 1000
+        remedy = f"take {duration_text(least)} or longer"
+        reading.problem("--step", f"there would be more than {MAX_STEPS} points", remedy)
 
 
 class _Reading:

@@ -1,6 +1,9 @@
 """The command against a server that is made up."""
 
+import contextlib
 import json
+import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli import cli
+from tests.pki import CA
 from tests.unit.terminal.answers import body
 
 ANSWER = body("vector", [{"metric": {"__name__": "up"}, "value": [1, "1"]}])
@@ -27,7 +31,7 @@ class Server(msgspec.Struct):
 
 
 @contextmanager
-def serving(status: int, answer: bytes) -> Iterator[Server]:
+def serving(status: int, answer: bytes, kind: str = "application/json") -> Iterator[Server]:
     found = Server("", [])
 
     class Handler(BaseHTTPRequestHandler):
@@ -36,6 +40,7 @@ def serving(status: int, answer: bytes) -> Iterator[Server]:
             found.asked.append((self.path, parse_qs(form), dict(self.headers)))
             self.send_response(status)
             self.send_header("content-length", str(len(answer)))
+            self.send_header("content-type", kind)
             self.end_headers()
             self.wfile.write(answer)
 
@@ -98,6 +103,8 @@ def test_json_is_the_answer_as_it_is_and_warnings_go_elsewhere() -> None:
             "odd\n  up\n    ^",
         ),
         (502, b"<html>", "answered 502"),
+        (404, b"", "answered 404 Not Found (--url is what stands before /api/v1)"),
+        (401, b"Unauthorized", "credentials are in --http-client-file"),
         (200, b"<html>", "no answer of the Prometheus API"),
         (200, b'{"status":"error","error":"broken"}', "error: broken"),
         (200, b'{"status":"success"}', "no data"),
@@ -111,10 +118,64 @@ def test_what_failed_is_said_with_exit_code_1(status: int, answer: bytes, says: 
     assert says in result.stderr
 
 
+@contextmanager
+def listening(context: ssl.SSLContext | None, said: bytes = b"") -> Iterator[str]:
+    """Whoever connects is told something that is no HTTP, with TLS or without; the address."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError), server.accept()[0] as plain, contextlib.ExitStack() as stack:
+                secure = context and stack.enter_context(context.wrap_socket(plain, server_side=True))
+                connection = secure or plain
+                connection.sendall(said)
+                connection.recv(1 << 16)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        thread.join(10)
+
+
 def test_a_server_that_is_not_there_is_a_failure() -> None:
     result = run("up", "--url=http://127.0.0.1:1")
     assert result.exit_code == 1
-    assert "127.0.0.1:1" in result.stderr
+    assert result.stderr == "error: http://127.0.0.1:1: cannot connect: connection refused\n"
+
+
+def test_a_certificate_that_nobody_vouches_for_is_said(tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*CA("nobody's").issue().write(tmp_path))
+    with listening(context) as address:
+        result = run("up", f"--url=https://{address}")
+    assert result.exit_code == 1
+    assert "its certificate is refused: unable to get local issuer certificate" in result.stderr
+    assert "see tls_config of --http-client-file" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("scheme", "greeting", "says"),
+    [
+        ("https", b"220 mail.example ESMTP\r\n", "it does not speak TLS (write http://)"),
+        (
+            "http",
+            b"\x15\x03\x01\x00\x02\x02\x46",
+            "what answers there is no HTTP server, or wants TLS (https://)",
+        ),
+    ],
+)
+def test_the_wrong_scheme_is_said(scheme: str, greeting: bytes, says: str) -> None:
+    with listening(None, greeting) as address:
+        result = run("up", f"--url={scheme}://{address}")
+    assert result.exit_code == 1
+    assert says in result.stderr
+
+
+def test_what_a_server_says_in_plain_text_is_passed_on() -> None:
+    said = b"Client sent an HTTP request to an HTTPS server.\n"
+    with serving(400, said, "text/plain; charset=utf-8") as server:
+        result = run("up", f"--url={server.url}")
+    assert result.exit_code == 1
+    assert "answered 400 Bad Request: Client sent an HTTP request to an HTTPS server." in result.stderr
 
 
 def test_credentials_come_from_the_file(tmp_path: Path) -> None:
