@@ -35,7 +35,7 @@ class Deviation(msgspec.Struct, frozen=True):
     switch: bool = False
 
 
-_PROMQL = "no PromQL is served yet"
+_DISTRIBUTED = "all is evaluated here, over the series of all endpoints; no part is handed to queriers below"
 _TRACING = "no traces are made here"
 _GO = "it is for Go's runtime; limit the process by its cgroup instead"
 _LOGGING = "requests are counted and timed in grpc_server_*; they are not logged"
@@ -61,15 +61,14 @@ _BOTH = [
 DEVIATIONS: dict[str, Sequence[Deviation]] = {
     "query": [
         *_BOTH,
+        *_no_ops(_DISTRIBUTED, "--query.mode", "--query.partition-label"),
+        *_no_ops(_DISTRIBUTED, "--query.distributed-with-overlapping-interval", switch=True),
         *_no_ops(
-            _PROMQL,
-            "--query.mode",
-            "--query.partition-label",
+            "there is one engine, which falls back to no other", "--query.disable-fallback", switch=True
         ),
         *_no_ops(
-            _PROMQL,
-            "--query.disable-fallback",
-            "--query.distributed-with-overlapping-interval",
+            "xrate, xincrease and xdelta are not known; anchored and smoothed selectors are, with"
+            " --enable-feature=promql-extended-range-selectors",
             "--query.enable-x-functions",
             switch=True,
         ),

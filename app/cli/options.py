@@ -45,6 +45,19 @@ class Duration(click.ParamType[float]):
             return 0
 
 
+class Count(click.ParamType[int]):
+    """A whole number; what it may be is checked with the other settings."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return int(value)
+        except ValueError:
+            put_off(self, ValueError(f"{value!r} is not a whole number"), param, ctx)
+            return 1
+
+
 class Choice(click.Choice[str]):
     """One of some words."""
 
@@ -92,7 +105,7 @@ class Size(click.ParamType[int]):
         return int(text) * factor
 
 
-DURATION, SIZE, MEMORY = Duration(), Size(), Size(unlimited=True)
+DURATION, COUNT, SIZE, MEMORY = Duration(), Count(), Size(), Size(unlimited=True)
 
 click.rich_click.TEXT_MARKUP = "rich"
 click.rich_click.MAX_WIDTH = 110

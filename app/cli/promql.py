@@ -1,6 +1,6 @@
 """Options of `crossrealm query` about queries of the HTTP API, and about tenants."""
 
-from app.cli.options import DURATION, MEMORY, Choice, Decorator, many, option, options
+from app.cli.options import COUNT, DURATION, MEMORY, Choice, Decorator, many, option, options
 
 
 def _switch(name: str, flag: str, default: bool, text: str) -> Decorator:
@@ -57,14 +57,14 @@ def promql_options(command: str) -> Decorator:
         option(
             "query_max_concurrent",
             "--query.max-concurrent",
-            type=int,
+            type=COUNT,
             default=20,
             help="Queries at once; others wait.",
         ),
         option(
             "query_max_concurrent_select",
             "--query.max-concurrent-select",
-            type=int,
+            type=COUNT,
             default=4,
             help="Selectors of one query that are fetched at once.",
         ),
@@ -115,21 +115,21 @@ def promql_options(command: str) -> Decorator:
         option(
             "store_limits_request_series",
             "--store.limits.request-series",
-            type=int,
+            type=COUNT,
             default=0,
             help="Series that one fetch may return; beyond it the request fails. 0 is no limit.",
         ),
         option(
             "store_limits_request_samples",
             "--store.limits.request-samples",
-            type=int,
+            type=COUNT,
             default=0,
             help="Samples likewise, counted as 120 for each chunk.",
         ),
         option(
             "query_max_samples",
             "--query.max-samples",
-            type=int,
+            type=COUNT,
             default=50_000_000,
             help="Samples that one query may hold at once; beyond it the query fails. 0 is no limit.",
         ),

@@ -7,7 +7,7 @@ import rich_click as click
 
 from app.cli.compatibility import WARNINGS, deviations
 from app.cli.listeners import certificate_options, grpc_options, http_options, log_options
-from app.cli.options import DURATION, EXIT_CODES, HELP, PUT_OFF, SIZE, fail, option, options
+from app.cli.options import COUNT, DURATION, EXIT_CODES, HELP, PUT_OFF, SIZE, fail, option, options
 from app.errors import ConfigError
 
 _COMMAND = "crossrealm sidecar"
@@ -72,14 +72,14 @@ _STORE = options(
     option(
         "store_limits_request_series",
         "--store.limits.request-series",
-        type=int,
+        type=COUNT,
         default=0,
         help="Series that one call may return; beyond it the call fails. 0 is no limit.",
     ),
     option(
         "store_limits_request_samples",
         "--store.limits.request-samples",
-        type=int,
+        type=COUNT,
         default=0,
         help="Samples likewise, counted as 120 for each chunk.",
     ),

@@ -144,7 +144,9 @@ class QueryEngine:
             if scope.cancelled_caught:
                 outcome = "timeout"
             self._finished(request, outcome, time.monotonic() - begun)
-        raise QueryTimeout(f"query timed out in expression evaluation after {request.timeout:g} s")
+        raise QueryTimeout(
+            f"query timed out in expression evaluation after {request.timeout + request.queued:g} s"
+        )
 
     def _running(self, text: str) -> AbstractAsyncContextManager[None]:
         return self._active.running(text) if self._active is not None else nullcontext()

@@ -89,6 +89,19 @@ def test_unknown_flags_are_refused() -> None:
     assert result.exit_code == 2
 
 
+def test_a_number_that_is_none_comes_with_all_other_faults() -> None:
+    result, _ = run(
+        "query", "--query.max-concurrent=x", "--store.limits.request-series=1.5", "--query.timeout=0"
+    )
+    assert result.exit_code == 2
+    for fault in (
+        "--query.max-concurrent: 'x' is not a whole number",
+        "--store.limits.request-series: '1.5' is not a whole number",
+        "--query.timeout: 0 is not allowed",
+    ):
+        assert f"error: {fault}" in result.stderr
+
+
 @pytest.mark.parametrize("command", [(), ("query",), ("promql",), ("check-config",), ("demo",), ("warmup",)])
 def test_help(command: tuple[str, ...]) -> None:
     result, _ = run(*command, "--help")
