@@ -36,6 +36,8 @@ SMALL = 16 * 1024
 """Bytes of chunks up to which an instant query is evaluated at once; some tens of series."""
 SHORT = 1024
 """Characters of a query up to which it is read at once; longer ones, which take milliseconds, in a thread."""
+MANY = 4096
+"""Points, absent ones counted, up to which a result is written at once."""
 FEW = 256
 """Series up to which an instant query is evaluated at once."""
 Given = TypeVar("Given")
@@ -346,6 +348,7 @@ class _Columns:
         self._query = query
         self._budget = budget
         self.kind = "matrix" if query.step else "vector"
+        self.many = grid.values.size > MANY
 
     def value(self) -> Value:
         return fast.to_value(self._grid, self._query, self._budget)

@@ -49,9 +49,11 @@ class Columnar(Protocol):
     """A result that stays in columns until somebody says in which form it is wanted.
 
     :ivar kind: ``vector`` or ``matrix``.
+    :ivar many: whether making anything of it takes so long that it is to be done in a thread.
     """
 
     kind: str
+    many: bool
 
     def value(self) -> Value:
         """As objects."""

@@ -25,11 +25,13 @@ class Result(msgspec.Struct, frozen=True):
     :param data: JSON in pieces, each of bounded size.
     :param warnings: what is missing from it, or is said about the request; such an answer is not cached.
     :param annotations: what PromQL has to say about the query.
+    :param slow: whether the first of `data` takes so long that it is to be made in a thread.
     """
 
     data: Iterator[bytes]
     warnings: Sequence[str] = ()
     annotations: Sequence[str] = ()
+    slow: bool = False
 
 
 def result_of(data: object, warnings: Sequence[str] = ()) -> Result:

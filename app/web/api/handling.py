@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 import anyio
+import anyio.to_thread
 import msgspec
 import structlog
 from starlette.datastructures import Headers
@@ -52,7 +53,10 @@ class Endpoint:
                 headers=request.headers,
                 certificates=_certificates(request),
             )
-            return success(await _while_connected(request, self._handler, call), self._cors)
+            result = await _while_connected(request, self._handler, call)
+            if result.slow:
+                return await anyio.to_thread.run_sync(success, result, self._cors)
+            return success(result, self._cors)
         except Exception as error:
             known = api_error(error)
             if known is None:

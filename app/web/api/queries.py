@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
+import anyio.to_thread
 import msgspec
 
 from app.config.query_options import QueryOptions
 from app.engine.gate import Gate
-from app.engine.request import Answer, Engine, QueryRequest
+from app.engine.request import Answer, Columnar, Engine, QueryRequest
 from app.engine.select.model import SelectOptions
 from app.pb.thanos import ShardInfo
 from app.web.api import parameters
@@ -76,6 +77,8 @@ class Queries:
         async with self._gate.entered(request.timeout) as left:
             running = msgspec.structs.replace(request, timeout=left, queued=request.timeout - left)
             answer = await self._engine.query(running)
+        if limit and _many(answer):
+            return await anyio.to_thread.run_sync(_result, answer, call.form, limit)
         return _result(answer, call.form, limit)
 
     def _instant(self, call: Call) -> QueryRequest:
@@ -124,6 +127,11 @@ class Queries:
         )
 
 
+def _many(answer: Answer) -> bool:
+    """Whether making anything of it takes long."""
+    return isinstance(answer.found, Columnar) and answer.found.many
+
+
 def _result(answer: Answer, form: Form, limit: int) -> Result:
     value, cut = truncated(answer.value, limit) if limit else (answer.found, False)
     warnings = [*answer.warnings]
@@ -134,6 +142,7 @@ def _result(answer: Answer, form: Form, limit: int) -> Result:
         query_data(value, answer.stats, answer.analysis),
         warnings,
         [*said.texts("warning"), *said.texts("info")],
+        slow=_many(answer),
     )
 
 

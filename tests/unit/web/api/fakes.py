@@ -13,7 +13,7 @@ from app.config.model import QuerySettings
 from app.endpoints.model import EndpointView
 from app.engine.model import Annotations, Scalar, Value
 from app.engine.promql.parser import parse
-from app.engine.request import Answer, QueryRequest
+from app.engine.request import Answer, Columnar, QueryRequest
 from app.fanout.apis.proxies import Proxies
 from app.fanout.fanout import Fanout
 from app.fanout.metrics import FanoutMetrics
@@ -31,9 +31,9 @@ NOW = 1_700_000_000.25
 class FakeEngine:
     """Mutable: the requests that came; the test sets what is answered, or raised."""
 
-    def __init__(self, value: Value | None = None) -> None:
+    def __init__(self, value: Value | Columnar | None = None) -> None:
         self.requests: list[QueryRequest] = []
-        self.value = value or Scalar(1000, 2.0)
+        self.value: Value | Columnar = value or Scalar(1000, 2.0)
         self.annotations = Annotations()
         self.warnings: Sequence[str] = ()
         self.stats: Mapping[str, Any] | None = None

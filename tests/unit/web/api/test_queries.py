@@ -1,6 +1,8 @@
 """`/query` and `/query_range`: what the engine is asked, and how it is answered."""
 
 import json
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -557,3 +559,30 @@ async def test_the_tenant_is_told_and_enforced() -> None:
     assert [request.enforced for request in engine.requests] == [
         (("=", "team", name),) for name in ("a", "b", "nobody")
     ]
+
+
+class Columns:
+    """A large result; :ivar threads: that made JSON of it, or objects."""
+
+    kind, many = "vector", True
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+
+    def value(self) -> Vector:
+        self.threads.add(threading.get_ident())
+        return Vector([Sample((("a", str(number)),), 1.0, 0) for number in range(2)])
+
+    def json(self) -> Iterator[bytes]:
+        self.threads.add(threading.get_ident())
+        yield b"[]"
+
+
+@pytest.mark.parametrize("limit", ["", "1"])
+async def test_large_results_are_written_by_a_thread(limit: str) -> None:
+    columns, engine = Columns(), FakeEngine()
+    engine.value = columns
+    async with client(engine) as http:
+        answer = await http.get("/api/v1/query", params={"query": "up", "limit": limit})
+    assert len(answer.json()["data"]["result"]) == len(limit)
+    assert columns.threads and threading.get_ident() not in columns.threads
