@@ -41,6 +41,7 @@ MANY = 4096
 """Points, absent ones counted, up to which a result is written at once."""
 FEW = 256
 """Series up to which a query is evaluated at once."""
+_RATES = frozenset(("rate", "increase", "delta", "irate", "idelta"))
 Given = TypeVar("Given")
 log = structlog.get_logger()
 
@@ -371,7 +372,9 @@ def _is_small(plan: fast.Plan, tables: Mapping[VectorSelector, ChunkTable]) -> b
         table = tables[node]
         if table.decoded:
             return False
-        overlapping = hints.range * steps / max(1, hints.end - hints.start)
+        # Rates look at the ends of a window, other functions at all of it.
+        walked = 0 if hints.func in _RATES else hints.range
+        overlapping = walked * steps / max(1, hints.end - hints.start)
         cost += len(table.data) * (1 + overlapping) + 8 * len(table) * steps * len(nodes)
     return cost <= SMALL
 

@@ -18,6 +18,14 @@ def field(number: int, value: bytes) -> bytes:
     return varint(number << 3 | 2) + varint(len(value)) + value
 
 
+def number(place: int, value: int) -> bytes:
+    """A field of an int64, an enum or a bool; nothing where it is 0.
+
+    :param place: the number of the field.
+    """
+    return varint(place << 3) + varint(value & 2**64 - 1) if value else b""
+
+
 def varint(value: int) -> bytes:
     """An unsigned varint."""
     out = bytearray()

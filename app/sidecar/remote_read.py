@@ -10,7 +10,7 @@ import aiohttp
 import cramjam
 
 from app.errors import CallError, Code, FailureKind
-from app.fanout.wire import field, varint
+from app.fanout.wire import field, number
 from app.pb.thanos import LabelMatcher
 from app.sidecar.client import PrometheusClient
 
@@ -25,20 +25,16 @@ _HEADERS = {
 }
 
 
-def _number(number: int, value: int) -> bytes:
-    return varint(number << 3) + varint(value & 2**64 - 1) if value else b""
-
-
 def read_request(min_time: int, max_time: int, matchers: Sequence[LabelMatcher]) -> bytes:
     """A ReadRequest for one query, compressed.
 
     :param min_time, max_time: milliseconds since the epoch, both inclusive.
     """
-    query = _number(1, min_time) + _number(2, max_time)
+    query = number(1, min_time) + number(2, max_time)
     for each in matchers:
         # The matcher's types have the same numbers here and there.
         query += field(
-            3, _number(1, int(each.type)) + field(2, each.name.encode()) + field(3, each.value.encode())
+            3, number(1, int(each.type)) + field(2, each.name.encode()) + field(3, each.value.encode())
         )
     accepted = field(2, bytes([_STREAMED_XOR_CHUNKS, _SAMPLES]))
     return bytes(cramjam.snappy.compress_raw(field(1, query) + accepted))

@@ -14,7 +14,7 @@ from app.engine.select.model import LabelColumns
 Ids = NDArray[np.int32]
 
 FEW = 256
-"""Rows up to which Python's own sets are the faster way to find distinct numbers."""
+"""Rows up to which a loop in Python is done before numpy has begun."""
 TEXT_BYTES = 150
 """That a string takes up beside its characters, in the tables of its numbers too."""
 METADATA = ("__name__", "__type__", "__unit__")
@@ -203,19 +203,39 @@ def from_columns(texts: Texts, columns: LabelColumns) -> LabelTable:
 
     def make(name: int) -> Ids:
         local = _local_values(columns, name)
-        # numpy sorts a few numbers no faster than Python looks them up, and is slow to begin.
-        used = list(set(local.tolist())) if len(local) <= FEW else np.unique(local)
-        for entry in [
-            number for number, known in zip(used, numbers[used].tolist(), strict=True) if known < 0
-        ]:
+        used = np.unique(local)
+        for entry in used[numbers[used] < 0].tolist():
             numbers[entry] = texts.number(columns.strings[entry])
         return numbers[local]
 
+    if len(columns) <= FEW:
+        return _few_rows(texts, columns)
     there = np.zeros(len(columns.strings) + 1, np.bool_)
     there[columns.names] = True
     present = np.flatnonzero(there[:-1]).tolist()
     made = {columns.strings[name]: Column(partial(make, name)) for name in present}
     return LabelTable(texts, len(columns), made)
+
+
+def _few_rows(texts: Texts, columns: LabelColumns) -> LabelTable:
+    """Pair by pair: numpy is slow to begin with each column."""
+    size, strings = len(columns), columns.strings
+    made: dict[int, list[int]] = {}
+    known: dict[int, int] = {}
+    for row, (names, values) in enumerate(zip(columns.names.tolist(), columns.values.tolist(), strict=True)):
+        for name, value in zip(names, values, strict=True):
+            if name < 0:
+                break  # past the last label
+            found = known.get(value)
+            if found is None:
+                found = known[value] = texts.number(strings[value])
+            column = made.get(name)
+            if column is None:
+                column = made[name] = [0] * size
+            column[row] = found
+    return LabelTable(
+        texts, size, {strings[name]: Column.of(np.array(column, np.int32)) for name, column in made.items()}
+    )
 
 
 def _local_values(columns: LabelColumns, name: int) -> Ids:

@@ -16,7 +16,7 @@ from app.engine.model import Hints
 from app.engine.promql.ast import Matcher
 from app.engine.promql.errors import ParseError
 from app.engine.promql.parser import parse_selector
-from app.engine.select.asking import COUNTERS, aggregates, invalid, label_matchers, series_request
+from app.engine.select.asking import COUNTERS, aggregates, encoded, invalid, label_matchers, series_request
 from app.engine.select.assembling import assemble
 from app.engine.select.intake import Bytes, Intake
 from app.engine.select.model import ChunkTable, SelectOptions
@@ -121,7 +121,7 @@ class Selecting:
         """Read all endpoints to their ends, or until one fails that all depends on."""
         read = partial(
             reading.read,
-            request=bytes(request),
+            request=encoded(request),
             window=stream_window(self._options, len(views)),
             silence=self._options.response_timeout or math.inf,
             context=context,
