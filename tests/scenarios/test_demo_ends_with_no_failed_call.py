@@ -12,6 +12,7 @@ import pytest
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 async def test_demo_ends_with_no_failed_call(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "app", "demo", "--duration", "12s", "--json"]

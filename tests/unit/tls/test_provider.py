@@ -382,6 +382,7 @@ async def test_a_surprise_in_the_worker_ends_nothing(realm: Realm, monkeypatch: 
         assert serial(await provider.fresh()) == leaf.serial
 
 
+@pytest.mark.alone
 async def test_no_handshake_fails_while_files_are_written_all_the_time(realm: Realm) -> None:
     """Careless writers included: in place, certificate before key, with half a file in between."""
     served: set[str] = set()
