@@ -137,12 +137,16 @@ class Fanout:
         if matchers is None:
             return set(), []
         found: set[str] = set()
+        # Replicas have the same labels, but for the values of what tells them apart.
+        alike = {*request.without_replica_labels, *self._options.replica_labels}
+        if isinstance(request, LabelValuesRequest):
+            alike.discard(request.label)
         with self._source.lease() as snapshot:
             choice = chosen(
                 snapshot,
                 matchers,
                 (request.start, request.end),
-                request.without_replica_labels,
+                tuple(alike),
                 method.rpartition("/")[2],
                 context=context,
                 options=self._options,

@@ -13,7 +13,8 @@ from app.rpc.model import Metadata
 class FanoutOptions(msgspec.Struct, frozen=True, kw_only=True):
     """
     :param selector_labels: the querier's own labels, sorted by name.
-    :param replica_labels: labels that tell replicas apart, for merging rules, targets and exemplars.
+    :param replica_labels: labels that tell replicas apart, for merging rules, targets and exemplars, and for
+        knowing which endpoints stand in for others.
     :param response_timeout: seconds that the merge waits for one endpoint; 0 is no limit.
     :param resort_buffer: bytes that one endpoint's answer may take up when it has to be sorted here.
     :param tsdb_selector: which label sets of the endpoints are asked for series and labels.

@@ -334,3 +334,27 @@ async def test_a_tenant_sees_its_own(path: str) -> None:
     found = [kind.parse(each).matchers for each in requests(one)]
     assert found[0] == [eq("a", "b"), eq("__name__", "up"), eq("team", "me")]
     assert found[1:] == ([] if path == "series" else [[eq("team", "me")]])
+
+
+@pytest.mark.parametrize(
+    ("path", "missing"),
+    [
+        ("labels", False),
+        ("label/job/values", False),
+        ("label/realm/values", False),
+        ("label/replica/values", True),
+        ("label/other/values", False),
+    ],
+)
+async def test_a_replica_stands_in_for_one_that_is_ill(path: str, missing: bool) -> None:
+    answer = bytes(LabelNamesResponse(names=["x"]))
+    well = view("a:1", FakeChannel("a:1", answer=answer), labels=(("realm", "eu"), ("replica", "a")))
+    ill = view("b:1", labels=(("realm", "eu"), ("replica", "b")), state=State.UNHEALTHY)
+    settings = QuerySettings(replica_labels=("replica",))
+    found = await get(path, {}, well, ill, settings=settings)
+    assert ("warnings" in found) is missing
+    status = 422 if missing else 200
+    await get(path, {"partial_response": "false"}, well, ill, settings=settings, status=status)
+    other = view("c:1", labels=(("realm", "us"), ("replica", "a")), state=State.UNHEALTHY)
+    assert "b:1" not in str(await get("labels", {}, well, ill, other, settings=settings))
+    assert "c:1" in str(await get("labels", {}, well, ill, other, settings=settings))
