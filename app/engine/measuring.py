@@ -21,7 +21,7 @@ from app.engine.model import Query
 Counts = NDArray[np.int64]
 """(steps,) int64."""
 
-_HISTOGRAM, _SAMPLE = 168, 16
+HISTOGRAM, SAMPLE = 168, 16
 """Bytes that Prometheus holds for a histogram beside its buckets, and for a float with its time."""
 _UNITS = (("ns", 1), ("µs", 1_000), ("ms", 1_000_000))
 
@@ -161,11 +161,11 @@ def analyzed(name: str, measured: Measured, children: Iterable[Mapping[str, Any]
 
 def histogram_samples(histogram: FloatHistogram) -> int:
     """As many samples as take up its memory in Prometheus, where runs of buckets are kept as spans."""
-    size = _HISTOGRAM + 8 * len(histogram.custom_values)
+    size = HISTOGRAM + 8 * len(histogram.custom_values)
     for buckets in (histogram.positive, histogram.negative):
         spans = sum(1 for index in buckets if index - 1 not in buckets)
         size += 8 * (len(buckets) + spans)
-    return (size + 8) // _SAMPLE
+    return (size + 8) // SAMPLE
 
 
 def go_duration(seconds: float) -> str:

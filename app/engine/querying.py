@@ -17,7 +17,7 @@ from app.engine.budget import Budget
 from app.engine.cancelling import CancelFlag
 from app.engine.measuring import Cost, Measured, Measuring, analyzed
 from app.engine.metrics import EngineMetrics
-from app.engine.model import Annotations, EvaluationError, Hints, Limits, Query, Scalar, Series, Value
+from app.engine.model import Annotations, EvaluationError, Hints, Limits, Query, Series, Value
 from app.engine.prepare import Prepared, prepared, restricted
 from app.engine.promql.ast import Matcher, SubqueryExpr, VectorSelector
 from app.engine.promql.features import NO_FEATURES, Features, features_of
@@ -236,9 +236,9 @@ class QueryEngine:
                 log.debug("query left to the reference evaluator: its series are not all floats")
             else:
                 self._metrics.evaluated(fast.FAST)
-                if isinstance(found, Scalar):
-                    return found, annotations
-                return _Columns(found, plan.query, budget), annotations
+                if isinstance(found, fast.Grid):
+                    return _Columns(found, plan.query, budget), annotations
+                return fast.to_value(found, plan.query, budget), annotations
         annotations, work.path = Annotations(), fast.REFERENCE
         self._metrics.evaluated(fast.REFERENCE)
         found_plainly = evaluated(work.placed, tables, annotations, work.cancel, budget, work.measured())

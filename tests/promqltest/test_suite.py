@@ -31,8 +31,9 @@ FOLDER = Path(os.environ.get("CROSSREALM_PROMQLTEST", Path(__file__).parents[3] 
 FILES = sorted(FOLDER.glob("*.test"))
 OWN = sorted((Path(__file__).parent / "cases").glob("*.test"))
 LEFT = re.compile(
-    "native histograms|a (string|range vector) as the result|aggregation (limitk|limit_ratio|count_values)"
-    "|function (sort|ts_of_m|double_exponential|mad_over|info|histogram_)|.*(anchored|smoothed|fill)"
+    "(a mean of )?native histograms|histogram_fraction of classic histograms"
+    "|a (string|range vector) as the result|aggregation (limitk|limit_ratio|count_values)"
+    "|function (sort|ts_of_m|double_exponential|info|histogram_quantiles)|.*(anchored|smoothed|fill)"
 )
 KNOWN: dict[str, str] = {}
 """Cases that do not pass on the reference evaluator, ``file:line``, and why; one that does is a failure."""

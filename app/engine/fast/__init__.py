@@ -16,6 +16,7 @@ from app.engine.fast.evaluator import Evaluator
 from app.engine.fast.grid import Grid, Numbers, Steps
 from app.engine.fast.labels import LabelTable
 from app.engine.fast.measuring import MeasuringEvaluator, analysis
+from app.engine.fast.natives import NativeGrid
 from app.engine.fast.output import is_instant, to_value, write_json
 from app.engine.fast.plan import FAST, REFERENCE, Node, Plan, explained, make_plan
 from app.engine.fast.warming import warm_up
@@ -29,6 +30,7 @@ __all__ = [
     "FAST",
     "REFERENCE",
     "Grid",
+    "NativeGrid",
     "Node",
     "NotServed",
     "Plan",
@@ -65,7 +67,7 @@ def evaluate(
     workers: Workers | None = None,
     measuring: Measuring | None = None,
     budget: Budget | None = None,
-) -> Grid | Scalar:
+) -> Grid | NativeGrid | Scalar:
     """Evaluate a plan whose path is `fast`. Blocks; the interpreter's lock is free most of the time.
 
     :param tables: by the numbers of the selectors.
@@ -76,7 +78,7 @@ def evaluate(
     :param budget: of the query, whose samples count from 0; without one only its limit of samples holds.
     :return: a scalar only for an instant query; over a range it is a row without labels.
     :raises EvaluationError: the query cannot be answered.
-    :raises NotServed: the data is for the reference path, as native histograms are.
+    :raises NotServed: the data is for the reference path, as native histograms of several layouts are.
     :raises Cancelled: `cancel` was set.
     """
     query = plan.query

@@ -39,14 +39,25 @@ def _result(
     :param labels: of the rows, cut to those of the groups.
     :param grid: the groups by number; its labels are not yet known.
     """
-    first = np.full(len(grid.values), len(labels), np.intp)
+    order, first = appearance(groups, filled, len(grid.values))
+    if len(order) < len(grid.values) or (np.diff(order) < 0).any():
+        grid = grid.take(context, order)
+    return grid.with_labels(labels.take(first))
+
+
+def appearance(
+    groups: NDArray[np.int64], filled: NDArray[np.bool_], count: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The groups that ever have a value in the order in which they appear, and the first row of each.
+
+    :param filled: (rows,) bool, whether a row has any.
+    """
+    first = np.full(count, len(groups), np.intp)
     rows = np.flatnonzero(filled)
     np.minimum.at(first, groups[rows], rows)
     order = np.argsort(first, kind="stable")
-    order = order[first[order] < len(labels)]
-    if len(order) < len(grid.values) or (np.diff(order) < 0).any():
-        grid = grid.take(context, order)
-    return grid.with_labels(labels.take(first[order]))
+    order = order[first[order] < len(groups)]
+    return order, first[order]
 
 
 def of_source(

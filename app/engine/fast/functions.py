@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.engine.fast import dates, histograms, ranges, relabel
+from app.engine.fast import dates, histograms, native, ranges, relabel
 from app.engine.fast.context import Context
 from app.engine.fast.grid import Grid, Numbers, Steps, Values
 from app.engine.fast.labels import LabelTable
 from app.engine.fast.operators import larger, smaller
 from app.engine.fast.plan import Node
 from app.engine.fast.served import DATES
-from app.engine.kernels import over_time
 from app.engine.promql.ast import Call, VectorSelector
 
 if TYPE_CHECKING:
@@ -96,10 +95,9 @@ def vector(evaluator: "Evaluator", context: Context, node: Node, call: Call, ste
     if func == "timestamp":
         return _timestamp(evaluator, context, children[0], steps)
     if func == "absent":
-        return ranges.absent(context, call.args[0], evaluator.vector(children[0], steps))
-    if func == "histogram_quantile":
-        quantiles = evaluator.numbers(children[0], steps).values
-        return histograms.quantile(context, call, quantiles, evaluator.vector(children[1], steps))
+        return ranges.absent(context, call.args[0], evaluator.any_vector(children[0], steps))
+    if func.startswith("histogram_"):
+        return _of_histograms(evaluator, context, node, call, steps)
     if func in DATES:
         if not children:
             grid = _unlabeled(context, (steps.times // 1000).astype(np.float64), steps)
@@ -110,6 +108,22 @@ def vector(evaluator: "Evaluator", context: Context, node: Node, call: Call, ste
         return relabel.relabeled(context, call, grid)
     parameters = [evaluator.numbers(child, steps).values for child in children[1:]]
     return _calculated(context, func, grid, parameters).nameless(context)
+
+
+def _of_histograms(evaluator: "Evaluator", context: Context, node: Node, call: Call, steps: Steps) -> Grid:
+    """Of native ones, and of classic ones the quantile."""
+    *before, child = node.children
+    numbers = [evaluator.numbers(each, steps).values for each in before]
+    grid = evaluator.any_vector(child, steps)
+    if call.func == "histogram_quantile":
+        histograms.check_quantiles(context, call, numbers[0])
+        if isinstance(grid, Grid):
+            return histograms.quantile(context, call, numbers[0], grid)
+    if isinstance(grid, Grid):
+        return native.of_floats(context, call.func, grid)
+    if call.func in native.STATISTICS:
+        return native.statistic(context, call.func, grid)
+    return native.values(context, grid, call.args[-1].span, *numbers)
 
 
 def _unlabeled(context: Context, numbers: Values, steps: Steps) -> Grid:
@@ -151,7 +165,7 @@ def _timestamp(evaluator: "Evaluator", context: Context, child: Node, steps: Ste
     """Of the samples where a selector is asked directly, else of the steps."""
     if isinstance(child.expr, VectorSelector):
         once = child.once and steps.count > 1
-        grid = ranges.selected(context, child, steps.once() if once else steps, over_time.TIMESTAMP)
+        grid = ranges.sample_times(context, child, steps.once() if once else steps)
         return grid.broadcast(context, steps).nameless(context)
     grid = evaluator.vector(child, steps)
     times = context.filled(context.values(*grid.values.shape), np.positive, steps.times / 1000)

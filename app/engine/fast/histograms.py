@@ -40,15 +40,19 @@ def bound(text: str) -> float | None:
     return None if math.isinf(value) else value
 
 
-def quantile(context: Context, call: Call, quantiles: Values, grid: Grid) -> Grid:
-    """
-    :param quantiles: (steps,) float64.
-    """
+def check_quantiles(context: Context, call: Call, quantiles: Values) -> None:
+    """Remark on those that are none."""
     wrong = ~((quantiles >= 0) & (quantiles <= 1))
     for value in dict.fromkeys(quantiles[wrong].tolist()):
         context.annotations.warn(
             f"quantile value should be between 0 and 1, got {go_g(value)}", unwrapped(call.args[0]).span
         )
+
+
+def quantile(context: Context, call: Call, quantiles: Values, grid: Grid) -> Grid:
+    """
+    :param quantiles: (steps,) float64.
+    """
     span = unwrapped(call.args[1]).span
     grid = grid.compact(context)
     limits, usable = _bounds(context, call, grid)

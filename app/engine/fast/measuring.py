@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from app.engine.fast.context import Context
+from app.engine.fast.context import Context, NotServed
 from app.engine.fast.evaluator import Evaluator, Value
-from app.engine.fast.grid import Grid, Steps
+from app.engine.fast.grid import Numbers, Steps
+from app.engine.fast.natives import Natives
 from app.engine.fast.plan import FAST, Node, Plan
-from app.engine.fast.windowing import Source, Window
+from app.engine.fast.windowing import Chunks, Source, Window
 from app.engine.kernels import over_time
 from app.engine.measuring import Counts, Measuring, analyzed
 from app.engine.promql.ast import Call, MatrixSelector, SubqueryExpr, VectorSelector
@@ -41,7 +42,7 @@ class MeasuringEvaluator(Evaluator):
         measuring, measured = self._measuring, self._measuring.of(node)
         with measuring.evaluating(node, steps.count) as counted:
             found = super().value(node, steps)
-            present = found.present if isinstance(found, Grid) else np.ones((1, steps.count), np.bool_)
+            present = np.ones((1, steps.count), np.bool_) if isinstance(found, Numbers) else found.present
             measured.peak = max(measured.peak, int(np.count_nonzero(present)))
             if _gives_samples(node):
                 measuring.count(np.count_nonzero(present, axis=0).astype(np.int64))
@@ -51,7 +52,12 @@ class MeasuringEvaluator(Evaluator):
             measuring.count(counted)
         return found
 
-    def observe(self, node: Node, source: Source, window: Window) -> None:
+    def observe(self, node: Node, source: Source | Natives, window: Window) -> None:
+        """
+        :raises NotServed: there are native histograms, of which each counts as several samples.
+        """
+        if isinstance(source, Natives) or (isinstance(source, Chunks) and source.native):
+            raise NotServed("native histograms whose samples are to be counted")
         begun = perf_counter()
         counts = _counted(self._context, source, window)
         measured = self._measuring.of(node)

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.engine.budget import Budget
+from app.engine.fast import natives
 from app.engine.fast.grid import Grid
 from app.engine.fast.labels import FEW, Texts
+from app.engine.fast.natives import NativeGrid
 from app.engine.fast.workers import Workers, shared
 from app.engine.kernels.numbers import LONGEST, write_float
 from app.engine.kernels.result_json import write_rows, write_times
@@ -35,13 +37,17 @@ def is_instant(query: Query) -> bool:
     return query.step == 0 and query.start == query.end
 
 
-def to_value(found: Grid | Scalar, query: Query, budget: Budget | None = None) -> Matrix | Vector | Scalar:
+def to_value(
+    found: Grid | NativeGrid | Scalar, query: Query, budget: Budget | None = None
+) -> Matrix | Vector | Scalar:
     """The result as objects. Rows of a matrix are sorted by labels, elements of a vector as they come.
 
     :raises TooMuchMemory: the budget has no room for them.
     """
     if isinstance(found, Scalar):
         return found
+    if isinstance(found, NativeGrid):
+        return natives.to_value(found, query, budget or Budget(), single=is_instant(query))
     order, _ = _ordered(found, query)
     (budget or Budget()).take(_POINT_BYTES * found.held() + _ROW_BYTES * len(order))
     if is_instant(query):

@@ -2,13 +2,15 @@
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.fast import aggregation
+from app.engine.fast import aggregation, native
 from app.engine.fast.context import Context
 from app.engine.fast.grid import SAME_LABELS, Grid, Numbers, Steps, Times, empty
 from app.engine.fast.labels import METADATA, LabelTable, from_labels
+from app.engine.fast.natives import NativeGrid, Natives, are_native
 from app.engine.fast.notes import go_g
 from app.engine.fast.plan import Node
 from app.engine.fast.served import WINDOWS
@@ -36,20 +38,37 @@ def reference_times(query: Query, node: VectorSelector | SubqueryExpr, steps: St
     return np.full(steps.count, at - node.offset, np.int64)
 
 
-def selected(context: Context, node: Node, steps: Steps, function: int = over_time.INSTANT) -> Grid:
-    """An instant selector: values, or with `TIMESTAMP` the times of the samples in seconds."""
-    source, window = _instant(context, node, steps, function)
+def selected(context: Context, node: Node, steps: Steps) -> Grid | NativeGrid:
+    """An instant selector."""
+    source, window = _instant(context, node, steps, over_time.INSTANT)
+    if isinstance(source, Natives):
+        return native.rows(context, source, window, node.expr.span, steps).compact(context)
     return rows(context, source, window, steps).compact(context)
 
 
-def _instant(context: Context, node: Node, steps: Steps, function: int) -> tuple[Source, Window]:
+def sample_times(context: Context, node: Node, steps: Steps) -> Grid:
+    """Of an instant selector the times of the samples, in seconds."""
+    source, window = _instant(context, node, steps, over_time.TIMESTAMP)
+    assert not isinstance(source, Natives)
+    return rows(context, source, window, steps).compact(context)
+
+
+def _of_table(context: Context, number: int, function: int) -> Source | Natives:
+    """The series of a selector, as what the function reads."""
+    table = context.tables[number]
+    if function in native.WINDOWS and are_native(table):
+        return Natives(context, table)
+    return Chunks(context, table, function)
+
+
+def _instant(context: Context, node: Node, steps: Steps, function: int) -> tuple[Source | Natives, Window]:
     selector = node.expr
     assert isinstance(selector, VectorSelector)
     query = context.query
     ends = reference_times(query, selector, steps)
     none = np.zeros(steps.count)
     window = Window(function, query.lookback, query.closed_windows, ends, steps.times, none)
-    return Chunks(context, context.tables[node.selector]), window
+    return _of_table(context, node.selector, function), window
 
 
 def is_direct(node: Node) -> bool:
@@ -61,24 +80,37 @@ def is_direct(node: Node) -> bool:
 
 def aggregated(
     evaluator: "Evaluator", context: Context, expr: AggregateExpr, node: Node, steps: Steps
-) -> Grid:
+) -> Grid | NativeGrid:
     """An aggregation of what `is_direct` takes."""
     if isinstance(node.expr, VectorSelector):
         source, window = _instant(context, node, steps, over_time.INSTANT)
         evaluator.observe(node, source, window)
-        return aggregation.of_source(context, expr, source, window, source.labels, steps)[0]
-    assert isinstance(node.expr, Call)
-    source, window = _called(evaluator, context, node, node.expr, steps)
-    labels = _named(node.expr, source.labels)
-    grid, filled = aggregation.of_source(context, expr, source, window, labels, steps)
-    _remark(context, node.expr, source, filled)
+        labels, span = source.labels, node.expr.span
+    else:
+        assert isinstance(node.expr, Call)
+        source, window = _called(evaluator, context, node, node.expr, steps)
+        labels, span = _named(node.expr, source.labels), _range_span(node.expr)
+    grid: Grid | NativeGrid
+    if isinstance(source, Natives):
+        grid, filled = native.aggregated_source(context, expr, source, window, labels, span, steps)
+    else:
+        grid, filled = aggregation.of_source(context, expr, source, window, labels, steps)
+        if isinstance(node.expr, Call):
+            _remark(context, node.expr, source, filled)
     _refuse_duplicates(labels, source.labels, filled)
     return grid
 
 
-def called(evaluator: "Evaluator", context: Context, node: Node, call: Call, steps: Steps) -> Grid:
+def called(
+    evaluator: "Evaluator", context: Context, node: Node, call: Call, steps: Steps
+) -> Grid | NativeGrid:
     """A function of a range vector."""
     source, window = _called(evaluator, context, node, call, steps)
+    if isinstance(source, Natives):
+        natives = native.rows(context, source, window, _range_span(call), steps)
+        labels = _named(call, source.labels)
+        _refuse_duplicates(labels, source.labels, natives.filled())
+        return msgspec.structs.replace(natives, labels=labels).compact(context)
     grid = rows(context, source, window, steps)
     if call.func == "absent_over_time":
         return absent(context, call.args[0], grid)
@@ -91,7 +123,7 @@ def called(evaluator: "Evaluator", context: Context, node: Node, call: Call, ste
 
 def _called(
     evaluator: "Evaluator", context: Context, node: Node, call: Call, steps: Steps
-) -> tuple[Source, Window]:
+) -> tuple[Source | Natives, Window]:
     """The series and what to do with them."""
     place = next(
         place
@@ -102,10 +134,10 @@ def _called(
     parameter = Numbers(np.zeros(steps.count))
     for other in node.children[:place] + node.children[place + 1 :]:
         parameter = evaluator.numbers(other, steps)
-    source: Source
+    source: Source | Natives
     if isinstance(ranged.expr, MatrixSelector):
         selector, length = ranged.expr.selector, ranged.expr.range
-        source = Chunks(context, context.tables[ranged.children[0].selector])
+        source = _of_table(context, ranged.children[0].selector, WINDOWS[call.func])
         ends = reference_times(context.query, selector, steps)
     else:
         assert isinstance(ranged.expr, SubqueryExpr)
@@ -116,6 +148,7 @@ def _called(
         WINDOWS[call.func], length, context.query.closed_windows, ends, steps.times, parameter.values
     )
     if call.func == "quantile_over_time":
+        assert not isinstance(source, Natives)
         _check_quantiles(context, call, source, window, steps)
     evaluator.observe(node, source, window)
     return source, window
@@ -169,8 +202,7 @@ def _remark(context: Context, call: Call, source: Source, filled: NDArray[np.boo
     if call.func not in ("rate", "increase"):
         return
     names = source.labels.column("__name__")[filled]
-    argument = ast.unwrapped(call.args[0])
-    span = argument.span if isinstance(argument, MatrixSelector) else Span()
+    span = _range_span(call)
     for number in dict.fromkeys(names[np.sort(np.unique(names, return_index=True)[1])].tolist()):
         name = context.texts.text(number)
         if name and not name.endswith(_COUNTER_ENDINGS):
@@ -181,7 +213,12 @@ def _remark(context: Context, call: Call, source: Source, filled: NDArray[np.boo
             )
 
 
-def absent(context: Context, argument: ast.Expr, grid: Grid) -> Grid:
+def _range_span(call: Call) -> Span:
+    argument = ast.unwrapped(call.args[0])
+    return argument.span if isinstance(argument, MatrixSelector) else Span()
+
+
+def absent(context: Context, argument: ast.Expr, grid: Grid | NativeGrid) -> Grid:
     """1 at the steps at which no row has a value, under the labels that the selector asked for."""
     argument = ast.unwrapped(argument)
     missing = ~np.asarray(grid.present.any(axis=0))[None, :]

@@ -49,7 +49,10 @@ OTHERS = frozenset(
     "absent clamp clamp_max clamp_min histogram_quantile label_join label_replace round timestamp"
     " vector".split()
 )
-FUNCTIONS = frozenset(WINDOWS) | MATH | DATES | SCALARS | OTHERS
+HISTOGRAMS = frozenset(
+    "histogram_avg histogram_count histogram_fraction histogram_stddev histogram_stdvar histogram_sum".split()
+)
+FUNCTIONS = frozenset(WINDOWS) | MATH | DATES | SCALARS | OTHERS | HISTOGRAMS
 ARITHMETIC = frozenset({"+", "-", "*", "/", "%", "^", "atan2"})
 _OPERATORS = ARITHMETIC | ast.COMPARISONS | ast.SET_OPERATORS
 _AGGREGATIONS = frozenset("sum avg count min max group stddev stdvar quantile topk bottomk".split())

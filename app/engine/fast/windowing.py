@@ -58,11 +58,23 @@ class Source(Protocol):
         ...
 
 
-class Chunks(Source):
-    """The series of a table."""
+_OF_TIMES = frozenset(
+    {over_time.TIMESTAMP, over_time.COUNT, over_time.PRESENT, over_time.FIRST_TIME, over_time.LAST_TIME}
+)
+"""Functions to which it is all the same what the samples are."""
 
-    def __init__(self, context: Context, table: ChunkTable) -> None:
-        if any(series.histograms for series in table.decoded.values()):
+
+class Chunks(Source):
+    """The series of a table.
+
+    :param function: that is asked of them.
+    :ivar native: whether there are native histograms.
+    :raises NotServed: it wants floats, and they have histograms.
+    """
+
+    def __init__(self, context: Context, table: ChunkTable, function: int) -> None:
+        self.native = any(series.histograms for series in table.decoded.values())
+        if self.native and function not in _OF_TIMES:
             raise NotServed("native histograms in the data")
         self.labels = from_columns(context.texts, table.columns)
         self._table = table

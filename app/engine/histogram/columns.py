@@ -114,11 +114,13 @@ class HistogramColumns(Mapping[int, FloatHistogram]):
     """The histograms among the samples of a series, by position. Mutable: it remembers some objects.
 
     :param rows: (samples,) int64, the number of each sample's histogram; negative: it has none.
+    :param kept: how many.
     """
 
-    def __init__(self, rows: NDArray[np.int64], columns: Columns) -> None:
+    def __init__(self, rows: NDArray[np.int64], columns: Columns, *, kept: int = _KEPT) -> None:
         self.rows = rows
         self.columns = columns
+        self._most = kept
         self._kept: dict[int, FloatHistogram] = {}
 
     @staticmethod
@@ -136,9 +138,11 @@ class HistogramColumns(Mapping[int, FloatHistogram]):
             return found
         if not 0 <= place < len(self.rows) or self.rows[place] < 0:
             raise KeyError(place)
-        if len(self._kept) >= _KEPT:
+        made = self.columns.histogram(int(self.rows[place]))
+        if len(self._kept) >= self._most:
             self._kept.clear()
-        made = self._kept[place] = self.columns.histogram(int(self.rows[place]))
+        if self._most:
+            self._kept[place] = made
         return made
 
     def __iter__(self) -> Iterator[int]:

@@ -9,16 +9,16 @@ import math
 import struct
 from decimal import Decimal
 
-_LN2_HIGH = 6.93147180369123816490e-01
-_LN2_LOW = 1.90821492927058770002e-10
-_LOG_ODD = (
+LN2_HIGH = 6.93147180369123816490e-01
+LN2_LOW = 1.90821492927058770002e-10
+LOG_ODD = (
     6.666666666666735130e-01,
     2.857142874366239149e-01,
     1.818357216161805012e-01,
     1.479819860511658591e-01,
 )
-_LOG_EVEN = (3.999999999940941908e-01, 2.222219843214978396e-01, 1.531383769920937332e-01)
-_EXP = (
+LOG_EVEN = (3.999999999940941908e-01, 2.222219843214978396e-01, 1.531383769920937332e-01)
+EXP = (
     1.66666666666666657415e-01,
     -2.77777777770155933842e-03,
     6.61375632143793436117e-05,
@@ -82,10 +82,10 @@ def _log(value: float) -> float:
     s = f / (2 + f)
     s2 = s * s
     s4 = s2 * s2
-    odd = s2 * (_LOG_ODD[0] + s4 * (_LOG_ODD[1] + s4 * (_LOG_ODD[2] + s4 * _LOG_ODD[3])))
-    even = s4 * (_LOG_EVEN[0] + s4 * (_LOG_EVEN[1] + s4 * _LOG_EVEN[2]))
+    odd = s2 * (LOG_ODD[0] + s4 * (LOG_ODD[1] + s4 * (LOG_ODD[2] + s4 * LOG_ODD[3])))
+    even = s4 * (LOG_EVEN[0] + s4 * (LOG_EVEN[1] + s4 * LOG_EVEN[2]))
     half = 0.5 * f * f
-    return exponent * _LN2_HIGH - ((half - (s * (half + (odd + even)) + exponent * _LN2_LOW)) - f)
+    return exponent * LN2_HIGH - ((half - (s * (half + (odd + even)) + exponent * LN2_LOW)) - f)
 
 
 def log2(value: float) -> float:
@@ -112,10 +112,10 @@ def exp2(value: float) -> float:
         return 0.0
     whole = int(value + 0.5) if value > 0 else int(value - 0.5)
     part = value - whole
-    high, low = part * _LN2_HIGH, -part * _LN2_LOW
+    high, low = part * LN2_HIGH, -part * LN2_LOW
     r = high - low
     t = r * r
-    c = r - t * (_EXP[0] + t * (_EXP[1] + t * (_EXP[2] + t * (_EXP[3] + t * _EXP[4]))))
+    c = r - t * (EXP[0] + t * (EXP[1] + t * (EXP[2] + t * (EXP[3] + t * EXP[4]))))
     return scale(1 - ((low - (r * c) / (2 - c)) - high), whole)
 
 

@@ -10,8 +10,8 @@ IDELTA = 4
 
 
 @inlined
-def extrapolated(function, first_time, last_time, first, total, samples, low, high, seconds):
-    """Stretch what was seen between samples to the whole window, but no further than the series reaches.
+def extrapolation(function, first_time, last_time, first, total, samples, low, high, seconds):
+    """By how much what was seen between samples grows over the whole window, as far as the series reaches.
 
     The algorithm and the order of operations are Prometheus's (promql/functions.go, extrapolatedRate), so
     that results are equal bit for bit.
@@ -33,7 +33,7 @@ def extrapolated(function, first_time, last_time, first, total, samples, low, hi
         factor = (sampled + to_start + to_end) / sampled
     if function == RATE:
         factor /= seconds
-    return total * factor
+    return factor
 
 
 @kernel
@@ -83,7 +83,7 @@ def rates(function, times, values, ends, window, seconds, closed, resets, out, p
             while at < found and resets[at] < j:
                 total += values[resets[at] - 1]
                 at += 1
-        out[step] = extrapolated(
+        out[step] = total * extrapolation(
             function, times[i], times[j - 1], values[i], total, j - i, low, high, seconds
         )
         present[step] = 1

@@ -8,12 +8,14 @@ import numpy as np
 
 from app.engine.fast import FAST, NotServed, evaluate, plan, selectors, to_value
 from app.engine.fast.workers import Workers
+from app.engine.histogram.model import FloatHistogram
 from app.engine.model import (
     Annotations,
     EvaluationError,
     Labels,
     Matrix,
     Query,
+    Row,
     Scalar,
     Series,
     Storage,
@@ -116,22 +118,41 @@ def _same_value(found: Value, wanted: Value, where: str, ordered: bool) -> None:
         mine = [(sample.labels, sample.time, sample.value) for sample in found.samples]
         theirs = [(sample.labels, sample.time, sample.value) for sample in wanted.samples]
         if not ordered:
-            mine, theirs = sorted(mine), sorted(theirs)
+            mine, theirs = (sorted(each, key=lambda sample: sample[0]) for each in (mine, theirs))
         assert [each[:2] for each in mine] == [each[:2] for each in theirs], where
         _same_numbers([each[2] for each in mine], [each[2] for each in theirs], where)
     elif isinstance(found, Matrix) and isinstance(wanted, Matrix):
         assert _labels(found) == _labels(wanted), where
         for mine_row, theirs_row in zip(found.rows, wanted.rows, strict=True):
             assert mine_row.times.tolist() == theirs_row.times.tolist(), f"{where}: {mine_row.labels}"
-            _same_numbers(mine_row.values, theirs_row.values, f"{where}: {mine_row.labels}")
+            _same_numbers(_values(mine_row), _values(theirs_row), f"{where}: {mine_row.labels}")
 
 
 def _labels(matrix: Matrix) -> list[Labels]:
     return [row.labels for row in matrix.rows]
 
 
+def _values(row: Row) -> list[object]:
+    return [row.histograms.get(place, value) for place, value in enumerate(row.values.tolist())]
+
+
+def _same_histograms(mine: FloatHistogram, theirs: FloatHistogram, where: str) -> None:
+    for name in ("schema", "zero_threshold", "custom_values", "reset_hint"):
+        assert getattr(mine, name) == getattr(theirs, name), f"{where}: {name}"
+    for name in ("count", "sum", "zero_count"):
+        _same_numbers([getattr(mine, name)], [getattr(theirs, name)], f"{where}: {name}")
+    for name in ("positive", "negative"):
+        ours, others = dict(getattr(mine, name)), dict(getattr(theirs, name))
+        assert ours.keys() == others.keys(), f"{where}: {name}: {ours} instead of {others}"
+        _same_numbers([ours[index] for index in others], others.values(), f"{where}: {name}")
+
+
 def _same_numbers(found: Iterable[object], wanted: Iterable[object], where: str) -> None:
     for mine, theirs in zip(found, wanted, strict=True):
+        if isinstance(theirs, FloatHistogram):
+            assert isinstance(mine, FloatHistogram), where
+            _same_histograms(mine, theirs, where)
+            continue
         assert isinstance(mine, float), where
         assert isinstance(theirs, float), where
         if math.isnan(theirs):
