@@ -32,8 +32,8 @@ FILES = sorted(FOLDER.glob("*.test"))
 OWN = sorted((Path(__file__).parent / "cases").glob("*.test"))
 LEFT = re.compile(
     "(a mean of )?native histograms|histogram_fraction of classic histograms"
-    "|a (string|range vector) as the result|aggregation (limitk|limit_ratio|count_values)"
-    "|function (sort|ts_of_m|double_exponential|info|histogram_quantiles)|.*(anchored|smoothed|fill)"
+    "|a (string|range vector) as the result|aggregation limit_ratio|sort at several steps"
+    "|function (sort_by|ts_of_m|double_exponential|info|histogram_quantiles)|.*(anchored|smoothed|fill)"
 )
 KNOWN: dict[str, str] = {}
 """Cases that do not pass on the reference evaluator, ``file:line``, and why; one that does is a failure."""

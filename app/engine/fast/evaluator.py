@@ -140,5 +140,7 @@ class Evaluator:
             if isinstance(grid, NativeGrid):
                 return native.aggregated_grid(self._context, expr, grid)
             return aggregation.of_grid(self._context, expr, grid)
+        if expr.op == "count_values":
+            return ranking.count_values(self._context, expr, self.vector(inner, steps))
         parameter = self.numbers(node.children[0], steps)
         return ranking.aggregated(self._context, expr, parameter.values, self.vector(inner, steps))

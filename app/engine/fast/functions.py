@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.engine.fast import dates, histograms, native, ranges, relabel
+from app.engine.fast import dates, histograms, native, ranges, ranking, relabel
 from app.engine.fast.context import Context
 from app.engine.fast.grid import Grid, Numbers, Steps, Values
 from app.engine.fast.labels import LabelTable
@@ -106,6 +106,8 @@ def vector(evaluator: "Evaluator", context: Context, node: Node, call: Call, ste
     grid = evaluator.vector(children[0], steps)
     if func in ("label_replace", "label_join"):
         return relabel.relabeled(context, call, grid)
+    if func in ("sort", "sort_desc"):
+        return ranking.sort(context, call, grid)
     parameters = [evaluator.numbers(child, steps).values for child in children[1:]]
     return _calculated(context, func, grid, parameters).nameless(context)
 

@@ -1,15 +1,20 @@
-"""quantile, topk and bottomk."""
+"""quantile, topk and bottomk, limitk, count_values, and sorting."""
 
+from itertools import pairwise
+
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.fast.aggregation import group_labels
-from app.engine.fast.context import Context
+from app.engine.fast.aggregation import appearance, group_labels
+from app.engine.fast.context import Context, NotServed
 from app.engine.fast.grid import Grid, Values, empty
 from app.engine.fast.notes import go_g
 from app.engine.kernels.ranking import choose, quantiles
 from app.engine.model import EvaluationError
-from app.engine.promql.ast import AggregateExpr, unwrapped
+from app.engine.promql.ast import AggregateExpr, Call, StringLiteral, unwrapped
+from app.engine.promql.printer import plain
+from app.engine.promql.quoting import is_text, quoted
 
 _LEAST, _GREATEST = -(2.0**63), 2.0**63
 
@@ -21,6 +26,8 @@ def aggregated(context: Context, expr: AggregateExpr, parameter: Values, grid: G
     grid = grid.compact(context)
     if expr.op == "quantile":
         return _quantile(context, expr, parameter, grid)
+    if expr.op == "limitk":
+        return _limited(context, expr, parameter, grid)
     return _ranked(context, expr, parameter, grid)
 
 
@@ -45,6 +52,67 @@ def _quantile(context: Context, expr: AggregateExpr, parameter: Values, grid: Gr
     quantiles(parameter, order, starts, grid.values, present, out, filled.view(np.uint8), context.cancel)
     context.check()
     return Grid(labels.take(order[starts[:-1]]), out, filled, grid.steps)
+
+
+def _limited(context: Context, expr: AggregateExpr, parameter: Values, grid: Grid) -> Grid:
+    """The first rows of each group that have a value, at each step."""
+    if np.isnan(parameter).any():
+        raise EvaluationError("Parameter value is NaN")
+    if parameter.max() >= _GREATEST:
+        raise EvaluationError(f"Scalar value {go_g(float(parameter.max()))} overflows int64")
+    groups, count = group_labels(expr, grid.labels).groups()
+    order, starts = _by_group(groups, count)
+    chosen = context.no_flags(*grid.present.shape)
+    for begin, end in pairwise(starts.tolist()):
+        context.check()
+        rows = order[begin:end]
+        present = grid.present[rows]
+        chosen[rows] = present & (np.cumsum(present, axis=0) <= np.trunc(parameter))
+    limited = grid.with_values(grid.values, chosen)
+    return limited.take(context, order[limited.filled()[order]])
+
+
+def sort(context: Context, call: Call, grid: Grid) -> Grid:
+    """Rows by their value at the only step there is; NaN last, of equals the earlier first.
+
+    :raises NotServed: there are several steps, each with an order of its own.
+    """
+    if grid.steps.count != 1:
+        raise NotServed("sort at several steps")
+    if context.query.start != context.query.end:
+        text = "sort is ineffective for range queries since results are always ordered by labels"
+        context.annotations.warn(text, call.span)
+    grid = grid.compact(context)
+    values = grid.values[:, 0]
+    keys = -values if call.func == "sort_desc" else values
+    return grid.take(context, np.argsort(keys, kind="stable"))
+
+
+def count_values(context: Context, expr: AggregateExpr, grid: Grid) -> Grid:
+    """How many rows have each value, which is in a label."""
+    assert expr.param is not None
+    parameter = unwrapped(expr.param)
+    assert isinstance(parameter, StringLiteral)
+    name = parameter.value
+    if not name or not is_text(name):
+        raise EvaluationError(f"invalid label name {quoted(name)}")
+    context.budget.require(5 * 8 * grid.held())
+    rows, steps = np.nonzero(grid.present)
+    distinct, kinds = np.unique(grid.values[rows, steps].view(np.uint64), return_inverse=True)
+    numbers = [context.texts.number(plain(value)) for value in distinct.view(np.float64).tolist()]
+    pairs = rows * len(distinct) + kinds
+    _, first, places = np.unique(pairs, return_index=True, return_inverse=True)
+    ids = np.array(numbers, np.int32)[kinds[first]]
+    labels = grid.labels.take(rows[first]).replaced(name, ids)
+    kept = msgspec.structs.replace(expr, grouping=expr.grouping if expr.without else (*expr.grouping, name))
+    labels = group_labels(kept, labels)
+    groups, count = labels.groups()
+    counts = context.values(count, grid.steps.count)
+    counts.fill(0.0)
+    np.add.at(counts, (groups[places], steps), 1.0)
+    context.check()
+    order, shown = appearance(groups, np.ones(len(groups), np.bool_), count)
+    return Grid(labels.take(shown), counts[order], counts[order] > 0, grid.steps)
 
 
 def _ranked(context: Context, expr: AggregateExpr, parameter: Values, grid: Grid) -> Grid:

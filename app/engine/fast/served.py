@@ -46,7 +46,8 @@ MATH = frozenset(
 DATES = frozenset("days_in_month day_of_month day_of_week day_of_year hour minute month year".split())
 SCALARS = frozenset("pi time start end range step min_of max_of scalar".split())
 OTHERS = frozenset(
-    "absent clamp clamp_max clamp_min histogram_quantile label_join label_replace round timestamp"
+    "absent clamp clamp_max clamp_min histogram_quantile label_join label_replace round sort sort_desc"
+    " timestamp"
     " vector".split()
 )
 HISTOGRAMS = frozenset(
@@ -55,7 +56,9 @@ HISTOGRAMS = frozenset(
 FUNCTIONS = frozenset(WINDOWS) | MATH | DATES | SCALARS | OTHERS | HISTOGRAMS
 ARITHMETIC = frozenset({"+", "-", "*", "/", "%", "^", "atan2"})
 _OPERATORS = ARITHMETIC | ast.COMPARISONS | ast.SET_OPERATORS
-_AGGREGATIONS = frozenset("sum avg count min max group stddev stdvar quantile topk bottomk".split())
+_AGGREGATIONS = frozenset(
+    "sum avg count min max group stddev stdvar quantile topk bottomk limitk count_values".split()
+)
 
 
 def objection(expr: Expr) -> str:

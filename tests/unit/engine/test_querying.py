@@ -238,8 +238,8 @@ def test_explanations_name_the_path() -> None:
     world = World(FakeSelect(), features=ALL_FEATURES)
     fast = world.engine.explain(request("sum(rate(a_total[5m]))"))
     assert str(fast["name"]).startswith("[fast] sum(")
-    slow = str(world.engine.explain(request("limitk(1, a_total)")))
-    assert "reference" in slow and "limitk" in slow
+    slow = str(world.engine.explain(request("limit_ratio(1, a_total)")))
+    assert "reference" in slow and "limit_ratio" in slow
 
 
 async def test_a_chain_that_is_too_deep_is_refused() -> None:

@@ -87,3 +87,28 @@ def test_every_function_of_windows(
 ) -> None:
     expression = placed(f"{func}({ranged})", 0)
     assert check(Query(expression, *when), expression, storage)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    storages(),
+    st.sampled_from(
+        [
+            "sort({})",
+            "sort_desc({})",
+            "sort_desc(sum by (job) ({}))",
+            "limitk(1, {})",
+            "limitk by (job) (2.5, {})",
+            "limitk(0, {})",
+            'count_values("v", {})',
+            'count_values without (instance) ("v", {})',
+            'count_values by (job) ("job", {})',
+        ]
+    ),
+    st.sampled_from(["x_total", "y", '{job="a"}', '{__name__=~".+"}']),
+    _queries,
+)
+def test_orders_and_counts(storage: Stored, around: str, selector: str, when: tuple[int, int, int]) -> None:
+    """Sorting is for instant queries, and left to the reference evaluator in others."""
+    expression = around.format(selector)
+    assert check(Query(expression, *when), expression, storage) or (when[2] and "sort" in around)

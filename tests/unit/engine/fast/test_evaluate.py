@@ -78,11 +78,11 @@ def _json(found: fast.Grid | Scalar, query: Query) -> str:
     ("text", "why"),
     [
         ("sum by (job) (rate(x[5m]))", ""),
-        ("limitk(1, x)", "aggregation limitk"),
-        ('count_values("v", x)', "aggregation count_values"),
-        ("sort(x)", "function sort"),
+        ("limit_ratio(0.5, x)", "aggregation limit_ratio"),
+        ('sort_by_label(x, "job")', "function sort_by_label"),
+        ("sort(x)", ""),
         ("histogram_count(x)", ""),
-        ("sum(x) + sort_desc(x)", "function sort_desc"),
+        ("sum(x) + limit_ratio(1, x)", "aggregation limit_ratio"),
         ("x[5m]", "a range vector as the result"),
         ('"text"', "a string as the result"),
     ],
@@ -99,13 +99,13 @@ def test_names_removed_at_the_end_are_for_the_reference() -> None:
 
 
 def test_a_plan_explains_each_node() -> None:
-    plan = fast.plan(parse("sum(x) + sort(y)"), Query("", 0, 0))
+    plan = fast.plan(parse("sum(x) + sort_by_label(y)", ALL_FEATURES), Query("", 0, 0))
     assert fast.explained(plan.root) == {
-        "name": "[fast] sum(x) + sort(y)",
+        "name": "[fast] sum(x) + sort_by_label(y)",
         "children": [
             {"name": "[fast] sum(x)", "children": [{"name": "[fast] x", "children": []}]},
             {
-                "name": "[reference (function sort)] sort(y)",
+                "name": "[reference (function sort_by_label)] sort_by_label(y)",
                 "children": [{"name": "[fast] y", "children": []}],
             },
         ],
