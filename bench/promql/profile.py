@@ -26,7 +26,7 @@ async def profile(plan: Plan, data: Dataset, sides: Sides, below: Behind, client
         print(f"  {'query':20}" + "".join(f"{each:>26}" if "CPU" in each else f"{each:>10}" for each in head))
         for query in plan.queries:
             path = range_path(QUERIES[query], step, stats=True)
-            await check_equal(sides, query, path)
+            await check_equal(sides, query, range_path(QUERIES[query], step))
             rows = [await _row(sides, client, path, processes) for _ in range(plan.runs)]
             medians = [statistics.median(column) * 1e3 for column in zip(*rows, strict=True)]
             shown = "".join(f"{each:10.0f}" for each in medians[:4])

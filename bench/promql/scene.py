@@ -61,7 +61,7 @@ def range_path(
     :param start, end: milliseconds since the epoch.
     """
     params = {"query": query, "start": start // 1000, "end": end // 1000, "step": step}
-    return "/api/v1/query_range?" + urllib.parse.urlencode(params | ({"stats": "all"} if stats else {}))
+    return "/api/v1/query_range?" + urllib.parse.urlencode(params | ({"stats": "true"} if stats else {}))
 
 
 def instant_path(query: str) -> str:
