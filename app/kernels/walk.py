@@ -2,12 +2,15 @@
 
 import numpy as np
 
+from app.kernels.bits import copy_bytes
 from app.kernels.jit import inlined
 
 
 @inlined
 def varint(data, at, end):
     """Value and the position behind it, which is negative when the varint is cut short or too long."""
+    if at < end and data[at] < 0x80:  # most are of one byte
+        return np.int64(data[at]), np.int64(at + 1)
     value = np.uint64(0)
     shift = np.uint64(0)
     while at < end and shift < 70:
@@ -87,6 +90,6 @@ def write_prefix(out, at, length):
 @inlined
 def copy(out, at, data, start, end):
     """Copy a range; the position behind it. There must be room, and `out` is another array."""
-    for offset in range(end - start):
-        out[at + offset] = data[start + offset]
+    if end > start:
+        copy_bytes(out, at, data, start, end - start)
     return at + end - start

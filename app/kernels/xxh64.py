@@ -5,6 +5,7 @@ Source: the xxHash specification, "XXH64 algorithm description".
 
 import numpy as np
 
+from app.kernels.bits import load_le64
 from app.kernels.jit import inlined, kernel
 
 _P1 = np.uint64(0x9E3779B185EBCA87)
@@ -46,10 +47,10 @@ def xxh64(data, start, end):
     if size >= 32:
         first, second, third, fourth = _P1 + _P2, _P2, np.uint64(0), np.uint64(0) - _P1
         while at + 32 <= end:
-            first = _round(first, _word(data, at, 8))
-            second = _round(second, _word(data, at + 8, 8))
-            third = _round(third, _word(data, at + 16, 8))
-            fourth = _round(fourth, _word(data, at + 24, 8))
+            first = _round(first, load_le64(data, at))
+            second = _round(second, load_le64(data, at + 8))
+            third = _round(third, load_le64(data, at + 16))
+            fourth = _round(fourth, load_le64(data, at + 24))
             at += 32
         value = _rotated(first, 1) + _rotated(second, 7) + _rotated(third, 12) + _rotated(fourth, 18)
         value = _merged(value, first)
@@ -60,7 +61,7 @@ def xxh64(data, start, end):
         value = _P5
     value += np.uint64(size)
     while at + 8 <= end:
-        value = _rotated(value ^ _round(np.uint64(0), _word(data, at, 8)), 27) * _P1 + _P4
+        value = _rotated(value ^ _round(np.uint64(0), load_le64(data, at)), 27) * _P1 + _P4
         at += 8
     if at + 4 <= end:
         value = _rotated(value ^ (_word(data, at, 4) * _P1), 23) * _P2 + _P3

@@ -7,7 +7,7 @@ is the plain twin. What these kernels do not take, for whatever reason, is left 
 import numpy as np
 
 from app.engine.kernels.aggregates import find_members
-from app.engine.kernels.bits import load_be64
+from app.kernels.bits import load_be64
 from app.engine.kernels.histogram_layouts import (
     BOUNDS,
     FIRST_BOUND,

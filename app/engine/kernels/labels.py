@@ -6,7 +6,7 @@ their numbers, open addressing, at most half full; its size is a power of two, a
 
 import numpy as np
 
-from app.engine.kernels.bits import load_be64
+from app.kernels.bits import load_be64
 from app.engine.kernels.tables import (
     CANCELLED,
     KIND,
@@ -48,6 +48,26 @@ def _hash(data, start, end, seed):
     return _mixed(_mixed(value, word), seed)
 
 
+@inlined
+def _is_text(data, start, end, text, bounds, number):
+    """Whether ``data[start:end]`` is a string that is known already."""
+    begin = bounds[number]
+    if bounds[number + 1] - begin != end - start:
+        return False
+    at = start
+    while at + 8 <= end:
+        if load_be64(data, at) != load_be64(text, begin):
+            return False
+        at += 8
+        begin += 8
+    while at < end:
+        if data[at] != text[begin]:
+            return False
+        at += 1
+        begin += 1
+    return True
+
+
 @kernel
 def intern(data, start, end, text, bounds, slots, sizes, seed):
     """The number of ``data[start:end]``, which becomes the next one if it is new; or NO_ROOM."""
@@ -56,15 +76,8 @@ def intern(data, start, end, text, bounds, slots, sizes, seed):
     length = end - start
     while slots[slot] >= 0:
         known = np.int64(slots[slot])
-        begin = bounds[known]
-        if bounds[known + 1] - begin == length:
-            same = True
-            for offset in range(length):
-                if text[begin + offset] != data[start + offset]:
-                    same = False
-                    break
-            if same:
-                return known
+        if _is_text(data, start, end, text, bounds, known):
+            return known
         slot = np.int64(np.uint64(slot + 1) & mask)
     number = sizes[STRINGS]
     begin = bounds[number]
@@ -90,9 +103,12 @@ def refill(text, bounds, slots, sizes, seed):
 
 
 @inlined
-def _read_label(data, at, end, replicas, text, bounds, slots, sizes, seed, pairs, count):
+def _read_label(data, at, end, replicas, text, bounds, slots, sizes, seed, pairs, count, like):
     """Add a Label{1 name, 2 value} to `pairs`, unless it is a replica label or says nothing; the number of
-    pairs, or a negative code."""
+    pairs, or a negative code.
+
+    :param like: a pair that it may well be, since series that follow each other differ in few labels.
+    """
     name_start = name_end = value_start = value_end = np.int64(0)
     while at < end:
         field, at = tag(data, at, end)
@@ -113,12 +129,16 @@ def _read_label(data, at, end, replicas, text, bounds, slots, sizes, seed, pairs
                 return np.int64(MALFORMED)
     if value_start == value_end:
         return np.int64(count)
-    name = intern(data, name_start, name_end, text, bounds, slots, sizes, seed)
+    name = np.int64(pairs[like, 0]) if like < count else np.int64(0)
+    if like >= count or not _is_text(data, name_start, name_end, text, bounds, name):
+        name = intern(data, name_start, name_end, text, bounds, slots, sizes, seed)
     if name < 0:
         return name
     if name < replicas:
         return np.int64(count)
-    value = intern(data, value_start, value_end, text, bounds, slots, sizes, seed)
+    value = np.int64(pairs[like, 1]) if like < count else np.int64(0)
+    if like >= count or not _is_text(data, value_start, value_end, text, bounds, value):
+        value = intern(data, value_start, value_end, text, bounds, slots, sizes, seed)
     if value < 0:
         return value
     if count >= pairs.shape[0]:
@@ -186,9 +206,15 @@ def _read_chunk(data, base, at, end, chunks, count):
 
 
 @kernel
-def _read_body(data, base, at, end, replicas, text, bounds, slots, sizes, seed, pairs, pair, chunks, chunk):
+def _read_body(
+    data, base, at, end, replicas, text, bounds, slots, sizes, seed, pairs, pair, before, chunks, chunk
+):  # fmt: skip
     """Add the labels and chunks of a Series{1 labels, 2 chunks}; the numbers of pairs and of chunks, the
-    first negative on failure."""
+    first negative on failure.
+
+    :param before: the first pair of the series before this one.
+    """
+    back = np.int64(pair - before)
     while at < end:
         field, at = tag(data, at, end)
         if at < 0:
@@ -198,7 +224,10 @@ def _read_body(data, base, at, end, replicas, text, bounds, slots, sizes, seed, 
             if start < 0:
                 return np.int64(MALFORMED), chunk
             if field == 0x0A:
-                pair = _read_label(data, start, at, replicas, text, bounds, slots, sizes, seed, pairs, pair)
+                like = np.int64(pair - back) if back else np.int64(pair)
+                pair = _read_label(
+                    data, start, at, replicas, text, bounds, slots, sizes, seed, pairs, pair, like
+                )
                 if pair < 0:
                     return pair, chunk
             else:
@@ -237,7 +266,7 @@ def read_series(
             return np.int64(row), np.int64(NO_ROOM)
         pair, chunk = _read_body(
             data, base, bodies[row, 0], bodies[row, 1], replicas, text, bounds, slots, sizes, seed, pairs,
-            pair_bounds[series], chunks, chunk_bounds[series],
+            pair_bounds[series], pair_bounds[max(series - 1, 0)], chunks, chunk_bounds[series],
         )  # fmt: skip
         if pair < 0:
             return np.int64(row), pair

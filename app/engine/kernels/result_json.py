@@ -4,20 +4,13 @@ import numpy as np
 
 from app.engine.kernels.numbers import LONGEST, write_float, write_whole
 from app.kernels.jit import kernel
+from app.kernels.walk import copy
 
 _HEAD = np.frombuffer(b'{"metric":{', np.uint8)
 _VALUES = np.frombuffer(b'},"values":[', np.uint8)
 _VALUE = np.frombuffer(b'},"value":', np.uint8)
 _FIXED = 64
 """Bytes around the labels of a row."""
-
-
-@kernel
-def _copy(out, at, data, start, end):
-    for place in range(start, end):
-        out[at] = data[place]
-        at += 1
-    return at
 
 
 @kernel
@@ -50,7 +43,7 @@ def _head_size(names, ids, starts):
 
 @kernel
 def _write_head(out, at, names, ids, texts, starts, single):
-    at = _copy(out, at, _HEAD, 0, _HEAD.size)
+    at = copy(out, at, _HEAD, 0, _HEAD.size)
     first = True
     for column in range(ids.size):
         text = ids[column]
@@ -60,12 +53,12 @@ def _write_head(out, at, names, ids, texts, starts, single):
             out[at] = 44
             at += 1
         first = False
-        at = _copy(out, at, texts, starts[names[column]], starts[names[column] + 1])
+        at = copy(out, at, texts, starts[names[column]], starts[names[column] + 1])
         out[at] = 58
-        at = _copy(out, at + 1, texts, starts[text], starts[text + 1])
+        at = copy(out, at + 1, texts, starts[text], starts[text + 1])
     if single:
-        return _copy(out, at, _VALUE, 0, _VALUE.size)
-    return _copy(out, at, _VALUES, 0, _VALUES.size)
+        return copy(out, at, _VALUE, 0, _VALUE.size)
+    return copy(out, at, _VALUES, 0, _VALUES.size)
 
 
 @kernel
@@ -121,7 +114,7 @@ def write_rows(
                 if state[2]:
                     out[at] = 44
                     at += 1
-                at = _copy(out, at, times, start, end)
+                at = copy(out, at, times, start, end)
                 at = write_float(out, at, bits[row, step])
                 out[at] = 34
                 out[at + 1] = 93

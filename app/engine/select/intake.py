@@ -19,6 +19,8 @@ Numbers = NDArray[np.int32]
 
 _FIRST_ROWS = 256
 _FIRST_BYTES = 1 << 14
+_NO_KEYS: Bytes = np.empty(0, np.uint8)
+"""For the scan: series are put in order by the numbers of their strings, when all of them are known."""
 
 
 class Intake:
@@ -48,7 +50,6 @@ class Intake:
         self.chunk_bounds: Offsets = np.zeros(_FIRST_ROWS, np.int64)
         self._seed = np.uint64(secrets.randbits(64))
         self._found: Offsets = np.empty((_FIRST_ROWS, frames.COLUMNS), np.int64)
-        self._keys: Bytes = np.empty(_FIRST_BYTES, np.uint8)
         self._others: Offsets = np.empty((64, frames.OTHER_COLUMNS), np.int64)
         self._cancel: Bytes = np.zeros(1, np.uint8)  # a block takes microseconds
         self._replicas = self._interned(dict.fromkeys(without))
@@ -102,13 +103,12 @@ class Intake:
     def _scan(self, data: Bytes) -> tuple[int, list[list[int]]]:
         """How many series there are in a block, and where the rest of it is."""
         while True:
-            rows, _, others = frames.scan(data, 0, data.size, self._found, 0, self._keys, 0, self._others)
+            rows, _, others = frames.scan(data, 0, data.size, self._found, 0, _NO_KEYS, 0, self._others)
             if rows == frames.MALFORMED:
                 raise _malformed()
             if rows != frames.NO_ROOM:
                 return int(rows), self._others[: int(others)].tolist()
             self._found = np.empty((2 * len(self._found), frames.COLUMNS), np.int64)
-            self._keys = np.empty(max(2 * self._keys.size, 2 * data.size), np.uint8)
             self._others = np.empty((2 * len(self._others), frames.OTHER_COLUMNS), np.int64)
 
     def _read(self, data: Bytes, count: int) -> None:

@@ -104,7 +104,7 @@ def _add_series(data, entry, body, behind, table, row, keys, key_at):
     """Fill a row; returns the end of its key, or a negative code."""
     if row >= table.shape[0]:
         return np.int64(NO_ROOM)
-    key_end = _series_key(data, body, behind, keys, key_at)
+    key_end = _series_key(data, body, behind, keys, key_at) if keys.size else np.int64(key_at)
     table[row, 0] = entry
     table[row, 1] = behind
     table[row, 2] = body
@@ -189,7 +189,8 @@ def scan(data, start, end, table, row, keys, key_at, others):
     """Find the series of the framed messages in ``data[start:end]``.
 
     :param table: int64 (rows, COLUMNS), filled from `row` on.
-    :param keys: uint8, filled from `key_at` on.
+    :param keys: uint8, filled from `key_at` on. Of size 0: no keys are made, and what is inside the series is
+        not looked at.
     :param others: int64 (rows, OTHER_COLUMNS), filled from 0 on with what is not a series.
     :returns: next row, next position in `keys`, number of others; the first is negative (MALFORMED, NO_ROOM)
         on failure.
