@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 
-from app.kernels.bits import load_be64
 from app.engine.kernels.tables import MALFORMED
 from app.engine.kernels.xor import take
+from app.kernels.bits import load_be64
 from app.kernels.jit import kernel
 
 # A layout, one row.

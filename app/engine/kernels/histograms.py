@@ -7,7 +7,6 @@ is the plain twin. What these kernels do not take, for whatever reason, is left 
 import numpy as np
 
 from app.engine.kernels.aggregates import find_members
-from app.kernels.bits import load_be64
 from app.engine.kernels.histogram_layouts import (
     BOUNDS,
     FIRST_BOUND,
@@ -34,6 +33,7 @@ from app.engine.kernels.tables import (
     RAW,
 )
 from app.engine.kernels.xor import decode_chunk, sample_count, take
+from app.kernels.bits import load_be64
 from app.kernels.jit import kernel
 
 # A histogram: its layout, where its buckets begin, and what is known of resets before it.

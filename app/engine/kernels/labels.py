@@ -6,7 +6,6 @@ their numbers, open addressing, at most half full; its size is a power of two, a
 
 import numpy as np
 
-from app.kernels.bits import load_be64
 from app.engine.kernels.tables import (
     CANCELLED,
     KIND,
@@ -21,6 +20,7 @@ from app.engine.kernels.tables import (
     START,
     STRINGS,
 )
+from app.kernels.bits import load_be64
 from app.kernels.jit import inlined, kernel
 from app.kernels.walk import skip, span, tag, varint
 

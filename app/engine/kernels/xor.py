@@ -9,8 +9,8 @@ bytes, and what it finds there counts only as far as the payload goes.
 
 import numpy as np
 
-from app.kernels.bits import load_be64
 from app.engine.kernels.tables import MALFORMED, NO_ROOM
+from app.kernels.bits import load_be64
 from app.kernels.jit import kernel
 from app.kernels.walk import varint
 
