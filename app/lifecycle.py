@@ -44,8 +44,9 @@ from app.web.site import make_site
 
 EXIT_OK, EXIT_FAILED = 0, 1
 SIGNAL = "SIGHUP"
-GARBAGE = 10_000
-"""Objects made and kept until the collector looks for cycles among them."""
+GARBAGE = (10_000, 20, 100)
+"""Objects made and kept until the collector looks for cycles among them, and how often older ones are spared.
+What takes memory here goes without it; walking through all of a large query takes tenths of a second."""
 LISTENER_GROUP = "listener"
 
 log = structlog.get_logger()
@@ -241,7 +242,7 @@ async def _become_ready(server: Server) -> None:
     # of it again and again, which takes tens of milliseconds in which nothing is answered.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(GARBAGE)
+    gc.set_threshold(*GARBAGE)
 
 
 Signals = AsyncIterator[signal.Signals]

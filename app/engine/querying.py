@@ -210,7 +210,7 @@ class QueryEngine:
                 request.queued,
                 evaluating - fetching,
                 time.monotonic() - evaluating - work.measuring.paused,
-                work.measuring.peak,
+                budget.peak_samples,
                 work.measuring.per_step.tolist(),
             )
             stats = cost.stats(placed.query, every_step=request.every_step)
