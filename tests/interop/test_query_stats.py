@@ -93,8 +93,12 @@ def counted(text: str, step: int, storage: Stored) -> dict[str, list[int]]:
             for number, (selector, hints) in enumerate(fast.selectors(plan))
         }
         measuring = Measuring(query)
-        fast.evaluate(plan, tables, np.zeros(1, np.uint8), Annotations(), ALONE, measuring=measuring)
-        found["fast"] = measuring.per_step.tolist()
+        try:
+            fast.evaluate(plan, tables, np.zeros(1, np.uint8), Annotations(), ALONE, measuring=measuring)
+        except fast.NotServed:
+            assert step and text.startswith("sort")  # which the reference evaluator does
+        else:
+            found["fast"] = measuring.per_step.tolist()
     return found
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import anyio
 import grpc.aio
 import pytest
 
@@ -149,15 +150,26 @@ async def exemplars(running: Stack, channel: grpc.aio.Channel) -> None:
     assert {plain(answer.data.series_labels)["realm"] for answer in answers} == {"local"}
 
 
-async def statistics(running: Stack, channel: grpc.aio.Channel) -> None:
-    series = 0
+async def series_in_heads(running: Stack) -> int:
+    found = 0
     for member in running.members.values():
         data = await get(f"{member.prometheus.url}/api/v1/status/tsdb")
-        series += data["headStats"]["numSeries"]
+        found += data["headStats"]["numSeries"]
+    return found
+
+
+async def statistics(running: Stack, channel: grpc.aio.Channel) -> None:
     request = TsdbStatisticsRequest(limit=3)
-    (answer,) = await ask_many(channel, "/thanos.Status/TSDBStatistics", request, TsdbStatisticsResponse)
+    with anyio.fail_after(30):
+        while True:  # until no scrape has brought new series meanwhile
+            before = await series_in_heads(running)
+            (answer,) = await ask_many(
+                channel, "/thanos.Status/TSDBStatistics", request, TsdbStatisticsResponse
+            )
+            if await series_in_heads(running) == before:
+                break
     (entry,) = answer.statistics.statistics.values()
-    assert entry.head_statistics.num_series == series
+    assert entry.head_statistics.num_series == before
     assert [len(entry.series_count_by_metric_name), len(entry.label_value_count_by_label_name)] == [3, 3]
 
 

@@ -125,7 +125,8 @@ async def test_nodes_have_the_samples_below_them(
     path: str, text: str, each_step: int, node: str, samples: int | None
 ) -> None:
     world = World(FakeSelect(), features=ALL_FEATURES)
-    asked = text if path == "fast" else f"sort({text})"
+    # A sort at several steps is left to the reference evaluator, unless it is the same at all of them.
+    asked = text if path == "fast" else f"sort({text} + 0 * time())"
     answer = await world.engine.query(measured(asked))
     assert answer.stats is not None and answer.analysis is not None
     per_step = answer.stats["samples"]["totalQueryableSamplesPerStep"]
@@ -151,7 +152,8 @@ async def test_nothing_is_measured_unless_it_is_asked_for() -> None:
     assert (answer.stats, answer.analysis) == (None, None)
     answer = await world.engine.query(request("rate(a_total[5m])", timeout=120.0, stats=True, queued=2.0))
     assert answer.stats is not None
-    assert answer.stats["samples"] == {"totalQueryableSamples": 0, "peakSamples": 0}
+    assert answer.stats["samples"]["totalQueryableSamples"] == 0
+    assert answer.stats["samples"]["peakSamples"] > 0  # which is known anyway, for the limit
     timings = answer.stats["timings"]
     assert timings["execQueueTime"] == 2.0
     assert timings["execTotalTime"] == pytest.approx(2.0 + timings["evalTotalTime"])
