@@ -32,12 +32,12 @@ from app.engine.select.model import ChunkTable, SelectOptions
 from app.errors import leaves
 from app.fanout.model import RequestContext
 
-SMALL = 256 * 1024
+SMALL = 512 * 1024
 """Bytes of chunks and rows up to which a query is evaluated at once: a millisecond or two of the event loop.
 Handing it to a thread takes half as long, and then that thread and the loop wait for each other."""
 SHORT = 1024
 """Characters of a query up to which it is read at once; longer ones, which take milliseconds, in a thread."""
-MANY = 4096
+MANY = 16_384
 """Points, absent ones counted, up to which a result is written at once."""
 FEW = 256
 """Series up to which a query is evaluated at once."""
@@ -342,8 +342,8 @@ class _Work:
         return self.plan.root if self.path == fast.FAST else self.placed.expr
 
 
-class _Columns:
-    """A `Columnar`."""
+class _Columns(Columnar):
+    """What the fast path found."""
 
     def __init__(self, grid: fast.Grid, query: Query, budget: Budget) -> None:
         self._grid = grid

@@ -1,7 +1,8 @@
 """What the HTTP and gRPC fronts ask of the engine, and what they get."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import msgspec
 
@@ -44,8 +45,7 @@ class QueryRequest(msgspec.Struct, frozen=True):
     queued: float = 0.0
 
 
-@runtime_checkable
-class Columnar(Protocol):
+class Columnar(ABC):
     """A result that stays in columns until somebody says in which form it is wanted.
 
     :ivar kind: ``vector`` or ``matrix``.
@@ -55,13 +55,13 @@ class Columnar(Protocol):
     kind: str
     many: bool
 
+    @abstractmethod
     def value(self) -> Value:
         """As objects."""
-        ...
 
+    @abstractmethod
     def json(self) -> Iterator[bytes]:
         """The `result` of the HTTP API, in blocks; to be called in a thread."""
-        ...
 
 
 class Answer(msgspec.Struct, frozen=True):

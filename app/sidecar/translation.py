@@ -1,6 +1,7 @@
 """A remote read's frames turned into the messages of a Series call, as they arrive."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import google_crc32c
 import msgspec
@@ -78,18 +79,9 @@ class Translation:
         self._in_order = in_order
         self._options = options
         shard = options.shard
-        names = _decided(options.external, options.without)
-        texts = [text.encode() for name, value, _ in names for text in (name, value)]
-        texts += [name.encode() for name in (shard.labels if shard else ())]
-        front = b"".join(texts)
-        bounds = np.cumsum([0, *map(len, texts)], dtype=np.int64)
-        spans = np.stack([bounds[:-1], bounds[1:]], axis=1)
-        count = len(names)
-        self._decided: Offsets = np.zeros((count, kernels.DECIDED_COLUMNS), np.int64)
-        self._decided[:, :4] = spans[: 2 * count].reshape(count, 4)
-        self._decided[:, 4] = [added for _, _, added in names]
-        self._shard_names: Offsets = np.zeros((len(texts) - 2 * count, kernels.LABEL_COLUMNS), np.int64)
-        self._shard_names[:, :2] = spans[2 * count :]
+        front, self._decided, self._shard_names = _front(
+            options.external, options.without, shard.labels if shard else ()
+        )
         self._begin = len(front)
         self._end = self._begin
         self._data: Bytes = np.empty(self._begin + FIRST, np.uint8)
@@ -285,6 +277,27 @@ class Translation:
         self._series: Offsets = np.empty((size // 64, kernels.SERIES_COLUMNS), np.int64)
         self._labels: Offsets = np.empty((size // 8, kernels.LABEL_COLUMNS), np.int64)
         self._chunks: Offsets = np.empty((size // 32, kernels.CHUNK_COLUMNS), np.int64)
+
+
+@lru_cache
+def _front(
+    external: Labels, without: tuple[str, ...], named: tuple[str, ...]
+) -> tuple[bytes, Offsets, Offsets]:
+    """What stands before the data: the texts of names that are decided here and of those that `named` a
+    shard, and where each is. The same for most calls; nobody writes to it.
+    """
+    names = _decided(external, without)
+    texts = [text.encode() for name, value, _ in names for text in (name, value)]
+    texts += [name.encode() for name in named]
+    bounds = np.cumsum([0, *map(len, texts)], dtype=np.int64)
+    spans = np.stack([bounds[:-1], bounds[1:]], axis=1)
+    count = len(names)
+    decided: Offsets = np.zeros((count, kernels.DECIDED_COLUMNS), np.int64)
+    decided[:, :4] = spans[: 2 * count].reshape(count, 4)
+    decided[:, 4] = [added for _, _, added in names]
+    shard_names: Offsets = np.zeros((len(texts) - 2 * count, kernels.LABEL_COLUMNS), np.int64)
+    shard_names[:, :2] = spans[2 * count :]
+    return b"".join(texts), decided, shard_names
 
 
 def _decided(external: Labels, without: Sequence[str]) -> list[tuple[str, str, int]]:

@@ -14,7 +14,7 @@ from app.config.model import QuerySettings
 from app.config.query_options import PartialResponse, QueryOptions, TenancyOptions
 from app.engine.histogram.model import FloatHistogram
 from app.engine.model import EvaluationError, Matrix, Row, Sample, Scalar, String, Value, Vector, WrongKind
-from app.engine.request import Answer, QueryCanceled, QueryRequest, QueryTimeout
+from app.engine.request import Answer, Columnar, QueryCanceled, QueryRequest, QueryTimeout
 from app.errors import CallError, Code
 from app.pb.thanos import ShardInfo
 from app.web.api import encoding
@@ -561,7 +561,7 @@ async def test_the_tenant_is_told_and_enforced() -> None:
     ]
 
 
-class Columns:
+class Columns(Columnar):
     """A large result; :ivar threads: that made JSON of it, or objects."""
 
     kind, many = "vector", True
