@@ -1,7 +1,8 @@
 """PromQL through sidecars and querier, beside Debian's Prometheus on the same data.
 
 The peer is one Prometheus that holds all series and is asked by itself. The querier gets them as in
-production: from sidecars, over mTLS gRPC. Sizes, steps and queries can be chosen: ``python -m bench --help``.
+production: from sidecars, over mTLS gRPC. Sizes, steps and queries can be chosen, and a Thanos as the peer:
+``python -m bench --help``.
 """
 
 from bench.promql.measuring import run

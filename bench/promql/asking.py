@@ -13,10 +13,18 @@ from bench.promql.scene import Server
 
 
 class Sides(NamedTuple):
-    """The querier and the Prometheus that it is measured against."""
+    """The querier and the Prometheus that it is measured against, or what stands in its place.
+
+    :param alike: whether results must be equal. Those of Thanos are not, where counters were reset.
+    """
 
     querier: Server
     prometheus: Server
+    alike: bool = True
+
+    @property
+    def servers(self) -> tuple[Server, Server]:
+        return self.querier, self.prometheus
 
 
 class WebClient:
@@ -44,5 +52,5 @@ async def check_equal(sides: Sides, name: str, path: str) -> bool:
 
     :raises Differ: they differ.
     """
-    expected = await sides.prometheus.get(path)
-    return check(name, expected, await sides.querier.get(path))
+    expected, found = await sides.prometheus.get(path), await sides.querier.get(path)
+    return check(name, expected, found) if sides.alike else expected == found

@@ -14,6 +14,7 @@ from bench.promql.plan import QUERIES, Plan, target_of
 from bench.promql.profile import profile
 from bench.promql.scene import Behind, behind, prometheus, range_path, ready_querier
 from bench.promql.small import measure_clients, measure_small
+from bench.promql.thanos import thanos
 from bench.stage import Material, stage
 
 Show = Callable[[Figure], None]
@@ -29,24 +30,28 @@ async def run(plan: Plan, show: Show) -> None:
         async with stage() as (root, material), behind(root, material, data, plan.topology) as below:
             client = WebClient()
             try:
-                async with both(root, material, below, data) as sides:
+                async with both(plan, root, material, below, data) as sides:
                     await _asked(plan, data, sides, below, client, show)
                 if "memory" in plan.parts and series == max(plan.series) and not plan.profile:
                     for query in plan.queries:
-                        async with both(root, material, below, data) as sides:
+                        async with both(plan, root, material, below, data) as sides:
                             show(await measure_memory(plan, data, sides, client, query))
             finally:
                 client.close()
 
 
 @asynccontextmanager
-async def both(root: Path, material: Material, below: Behind, data: Dataset) -> AsyncIterator[Sides]:
+async def both(
+    plan: Plan, root: Path, material: Material, below: Behind, data: Dataset
+) -> AsyncIterator[Sides]:
     """Fresh processes."""
-    async with (
-        prometheus(root, data.whole, "alone", {}) as alone,
-        ready_querier(root, material, below, data) as above,
-    ):
-        yield Sides(above, alone)
+    peer = (
+        prometheus(root, data.whole, "alone", {})
+        if plan.thanos is None
+        else thanos(plan.thanos, root, material, below)
+    )
+    async with peer as other, ready_querier(root, material, below, data) as above:
+        yield Sides(above, other, alike=plan.thanos is None)
 
 
 async def _asked(
@@ -84,7 +89,7 @@ async def _measured(
     size = 0
     for number in range(plan.runs):
         for side in (0, 1) if number % 2 else (1, 0):
-            report = await client.ask(sides[side], [path])
+            report = await client.ask(sides.servers[side], [path])
             seconds[side].append(report.seconds[0])
             size = report.size
     ours, theirs = (statistics.median(each) for each in seconds)
@@ -93,10 +98,10 @@ async def _measured(
         name=f"promql {plan.topology}, {data.series} series, step {step} s: {query}",
         value=ours / theirs,
         unit="",
-        target=target_of(data.series).of(query),
+        target=plan.target(target_of(data.series).of(query)),
         better="<=",
-        detail=f"querier {ours * 1e3:.0f} ms, Prometheus {theirs * 1e3:.0f} ms;"
-        f" {size / 1e6:.1f} MB, {'the same bytes' if same else 'equal'}",
+        detail=f"querier {ours * 1e3:.0f} ms, {plan.peer} {theirs * 1e3:.0f} ms;"
+        f" {size / 1e6:.1f} MB, {'the same bytes' if same else 'equal' if sides.alike else 'not compared'}",
     )
 
 
@@ -105,6 +110,6 @@ def _median(plan: Plan, data: Dataset, step: int, ratios: list[float]) -> Figure
         name=f"promql {plan.topology}, {data.series} series, step {step} s: median of {len(ratios)}",
         value=statistics.median(ratios),
         unit="",
-        target=target_of(data.series).median,
+        target=plan.target(target_of(data.series).median),
         better="<=",
     )

@@ -80,7 +80,7 @@ async def measure_memory(plan: Plan, data: Dataset, sides: Sides, client: WebCli
         name=f"promql {plan.topology}, {data.series} series, step {step} s: {query}, growth of memory",
         value=ours / theirs,
         unit="",
-        target=MEMORY,
+        target=plan.target(MEMORY),
         better="<=",
-        detail=f"querier {ours:.0f} MB, Prometheus {theirs:.0f} MB",
+        detail=f"querier {ours:.0f} MB, {plan.peer} {theirs:.0f} MB",
     )

@@ -76,6 +76,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     parts: Sequence[str]
     profile: bool
     cache: Path
+    thanos: Path | None = None
+    """The peer instead of Prometheus, where it is given; nothing was promised about it."""
+
+    @property
+    def peer(self) -> str:
+        return "Prometheus" if self.thanos is None else "Thanos"
+
+    def target(self, value: float) -> float | None:
+        """What was promised beside Prometheus."""
+        return value if self.thanos is None else None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -87,6 +97,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--topology", choices=TOPOLOGIES, default="shards", help="behind the querier")
     group.add_argument("--parts", nargs="+", choices=PARTS, help=f"default: {' '.join(PARTS)}")
     group.add_argument("--profile", action="store_true", help="where the querier's time goes")
+    group.add_argument("--thanos", type=Path, help="the program: measure beside its querier and sidecars")
     group.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "crossrealm-bench-data")
 
 
@@ -101,4 +112,5 @@ def plan_of(given: argparse.Namespace) -> Plan:
         parts=given.parts or PARTS,
         profile=given.profile,
         cache=given.cache,
+        thanos=given.thanos,
     )

@@ -45,10 +45,12 @@ class Behind(msgspec.Struct, frozen=True):
     """What the querier is over.
 
     :param flags: that the querier needs for it.
+    :param urls: of the Prometheus servers.
     :param pids: processes by role: ``sidecars``, ``Prometheus servers``.
     """
 
     addresses: Sequence[str]
+    urls: Sequence[str]
     flags: Sequence[str]
     pids: Mapping[str, Sequence[int]]
 
@@ -107,7 +109,7 @@ async def behind(root: Path, material: Material, data: Dataset, topology: str) -
     else:
         members = [(path.name, path, {"shard": path.name.rpartition("-")[2]}) for path in data.shards]
         flags = []
-    addresses, sidecars, servers = [], [], []
+    addresses, urls, sidecars, servers = [], [], [], []
     async with AsyncExitStack() as stack:
         for name, blocks, labels in members:
             server = await stack.enter_async_context(prometheus(root, blocks, name, labels))
@@ -116,8 +118,9 @@ async def behind(root: Path, material: Material, data: Dataset, topology: str) -
             )
             addresses.append(address)
             sidecars.append(child.pid)
+            urls.append(f"http://{server.address}")
             servers.append(server.pid)
-        yield Behind(addresses, flags, {"sidecars": sidecars, "Prometheus servers": servers})
+        yield Behind(addresses, urls, flags, {"sidecars": sidecars, "Prometheus servers": servers})
 
 
 @asynccontextmanager

@@ -43,7 +43,7 @@ async def measure_small(
         seconds: tuple[list[float], list[float]] = ([], [])
         for _ in range(plan.runs):
             for side in (1, 0):
-                report = await client.ask(sides[side], [path], count=_ASKED)
+                report = await client.ask(sides.servers[side], [path], count=_ASKED)
                 seconds[side].extend(report.seconds)
         ours, theirs = (statistics.median(each) * 1e3 for each in seconds)
         show(
@@ -51,9 +51,9 @@ async def measure_small(
                 name=f"promql {plan.topology}, {data.series} series: {name}, p50",
                 value=ours / theirs,
                 unit="",
-                target=SMALL,
+                target=plan.target(SMALL),
                 better="<=",
-                detail=f"querier {ours:.2f} ms, Prometheus {theirs:.2f} ms",
+                detail=f"querier {ours:.2f} ms, {plan.peer} {theirs:.2f} ms",
             )
         )
 
@@ -67,7 +67,7 @@ async def measure_clients(
     slow: tuple[list[float], list[float]] = ([], [])
     for _ in range(plan.runs):
         for side in (1, 0):
-            report = await client.ask(sides[side], paths, count=_TOGETHER, clients=_CLIENTS)
+            report = await client.ask(sides.servers[side], paths, count=_TOGETHER, clients=_CLIENTS)
             rates[side].append(_TOGETHER / report.total)
             slow[side].append(statistics.quantiles(report.seconds, n=100)[98])
     ours, theirs = (statistics.median(each) for each in rates)
@@ -77,9 +77,9 @@ async def measure_clients(
             name=f"promql {plan.topology}, {data.series} series: {_CLIENTS} clients with small queries",
             value=ours / theirs,
             unit="",
-            target=CLIENTS,
+            target=plan.target(CLIENTS),
             better=">=",
             detail=f"querier {ours:.0f} answers/s (p99 {waits[0]:.0f} ms),"
-            f" Prometheus {theirs:.0f} (p99 {waits[1]:.0f} ms)",
+            f" {plan.peer} {theirs:.0f} (p99 {waits[1]:.0f} ms)",
         )
     )
