@@ -1,4 +1,4 @@
-"""A Thanos that is there already: its querier over its sidecars and the same Prometheus servers, with mTLS."""
+"""A Thanos that is there already: its querier and sidecars over the same Prometheus servers, with mTLS."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager

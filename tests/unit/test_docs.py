@@ -79,7 +79,7 @@ def test_flags_that_pages_mention_exist(page: Path) -> None:
 
 
 # Flags of bench, pytest and other programs, and a placeholder.
-_OTHERS = {"--flag", "--no", "--profile", "--runs", "--series", "--stacked", "--step"}
+_OTHERS = {"--flag", "--no", "--parts", "--profile", "--runs", "--series", "--stacked", "--step", "--thanos"}
 _OTHERS |= {
     "--build",
     "--key-mode",
