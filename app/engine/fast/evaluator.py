@@ -4,6 +4,7 @@ import numpy as np
 
 from app.engine.fast import aggregation, functions, matching, native, operators, ranges, ranking
 from app.engine.fast.context import Context, NotServed
+from app.engine.fast.counting import count_values
 from app.engine.fast.grid import Grid, Numbers, Steps
 from app.engine.fast.natives import NativeGrid, Natives
 from app.engine.fast.plan import Node
@@ -141,6 +142,6 @@ class Evaluator:
                 return native.aggregated_grid(self._context, expr, grid)
             return aggregation.of_grid(self._context, expr, grid)
         if expr.op == "count_values":
-            return ranking.count_values(self._context, expr, self.vector(inner, steps))
+            return count_values(self._context, expr, self.vector(inner, steps))
         parameter = self.numbers(node.children[0], steps)
         return ranking.aggregated(self._context, expr, parameter.values, self.vector(inner, steps))

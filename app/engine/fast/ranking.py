@@ -1,20 +1,17 @@
-"""quantile, topk and bottomk, limitk, count_values, and sorting."""
+"""quantile, topk and bottomk, limitk, and sorting."""
 
 from itertools import pairwise
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.fast.aggregation import appearance, group_labels
+from app.engine.fast.aggregation import group_labels
 from app.engine.fast.context import Context, NotServed
 from app.engine.fast.grid import Grid, Values, empty
 from app.engine.fast.notes import go_g
 from app.engine.kernels.ranking import choose, quantiles
 from app.engine.model import EvaluationError
-from app.engine.promql.ast import AggregateExpr, Call, StringLiteral, unwrapped
-from app.engine.promql.printer import plain
-from app.engine.promql.quoting import is_text, quoted
+from app.engine.promql.ast import AggregateExpr, Call, unwrapped
 
 _LEAST, _GREATEST = -(2.0**63), 2.0**63
 
@@ -86,33 +83,6 @@ def sort(context: Context, call: Call, grid: Grid) -> Grid:
     values = grid.values[:, 0]
     keys = -values if call.func == "sort_desc" else values
     return grid.take(context, np.argsort(keys, kind="stable"))
-
-
-def count_values(context: Context, expr: AggregateExpr, grid: Grid) -> Grid:
-    """How many rows have each value, which is in a label."""
-    assert expr.param is not None
-    parameter = unwrapped(expr.param)
-    assert isinstance(parameter, StringLiteral)
-    name = parameter.value
-    if not name or not is_text(name):
-        raise EvaluationError(f"invalid label name {quoted(name)}")
-    context.budget.require(5 * 8 * grid.held())
-    rows, steps = np.nonzero(grid.present)
-    distinct, kinds = np.unique(grid.values[rows, steps].view(np.uint64), return_inverse=True)
-    numbers = [context.texts.number(plain(value)) for value in distinct.view(np.float64).tolist()]
-    pairs = rows * len(distinct) + kinds
-    _, first, places = np.unique(pairs, return_index=True, return_inverse=True)
-    ids = np.array(numbers, np.int32)[kinds[first]]
-    labels = grid.labels.take(rows[first]).replaced(name, ids)
-    kept = msgspec.structs.replace(expr, grouping=expr.grouping if expr.without else (*expr.grouping, name))
-    labels = group_labels(kept, labels)
-    groups, count = labels.groups()
-    counts = context.values(count, grid.steps.count)
-    counts.fill(0.0)
-    np.add.at(counts, (groups[places], steps), 1.0)
-    context.check()
-    order, shown = appearance(groups, np.ones(len(groups), np.bool_), count)
-    return Grid(labels.take(shown), counts[order], counts[order] > 0, grid.steps)
 
 
 def _ranked(context: Context, expr: AggregateExpr, parameter: Values, grid: Grid) -> Grid:
