@@ -79,7 +79,18 @@ def test_flags_that_pages_mention_exist(page: Path) -> None:
 
 
 # Flags of bench, pytest and other programs, and a placeholder.
-_OTHERS = {"--flag", "--no", "--parts", "--profile", "--runs", "--series", "--stacked", "--step", "--thanos"}
+_OTHERS = {
+    "--flag",
+    "--no",
+    "--parts",
+    "--profile",
+    "--runs",
+    "--series",
+    "--stacked",
+    "--step",
+    "--thanos",
+    "--topology",
+}
 _OTHERS |= {
     "--build",
     "--key-mode",
